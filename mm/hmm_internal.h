@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the mirror's files share. The essay is at the top of hmm.c, the contract
+ * in <rdma/hmm_mirror.h>.
+ *
+ * Lock order:
+ *
+ *	dev->lock -> nothing
+ *	mirror->grow_mutex -> mmap_lock
+ *	leaf->fault_mutex -> mmap_lock -> leaf->lock
+ *
+ * grow_mutex and fault_mutex are never held together.
+ */
+#ifndef HMM_INTERNAL_H
+#define HMM_INTERNAL_H
+
+#include <linux/kref.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/pgtable.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+#include <rdma/hmm_mirror.h>
+
+/*
+ * An entry: a pfn and what the device may do with the page. Zero is no entry,
+ * WRITE without VALID does not occur.
+ */
+#define HMM_ENTRY_VALID BIT(0)
+#define HMM_ENTRY_WRITE BIT(1)
+#define HMM_ENTRY_SHIFT 2
+
+#define HMM_LEAF_SHIFT PMD_SHIFT
+#define HMM_LEAF_SIZE PMD_SIZE
+#define HMM_LEAF_MASK PMD_MASK
+#define HMM_LEAF_PAGES PTRS_PER_PTE
+
+/* Fewer leaves than this are never reaped. */
+#define HMM_LEAF_REAP_MIN 1024ul
+
+static inline unsigned long hmm_entry_pfn(unsigned long entry)
+{
+	return entry >> HMM_ENTRY_SHIFT;
+}
+
+static inline unsigned long hmm_entry(unsigned long pfn, unsigned long rights)
+{
+	return pfn << HMM_ENTRY_SHIFT | rights;
+}
+
+/* The index of an address within its leaf. */
+static inline unsigned int hmm_leaf_index(unsigned long addr)
+{
+	return (addr & ~HMM_LEAF_MASK) >> PAGE_SHIFT;
+}
+
+/*
+ * One process seen by one device. "const" is set before the mirror is found by
+ * anybody and never changes.
+ */
+struct hmm_mirror {
+	struct kref ref; /* last put holds dev->lock */
+	struct hmm_mirror_device *dev; /* const */
+	struct mm_struct *mm; /* const, mmgrab()bed */
+	pid_t tgid; /* const, who opened it, to print */
+	struct list_head entry; /* in dev->mirrors, under dev->lock */
+	/* addr >> HMM_LEAF_SHIFT to leaf: changed under grow_mutex, read by RCU */
+	struct xarray root;
+	struct mutex grow_mutex;
+	unsigned long reap_at; /* leaves that start a reaping, grow_mutex */
+	/* To print, and reap_at is compared to leaves */
+	atomic_long_t leaves;
+	atomic_long_t tables;
+	atomic_long_t pages;
+	atomic_long_t blocks;
+};
+
+/*
+ * 2 MiB of a process. @block and @table are never both in use: with a block
+ * every slot of the table is empty.
+ */
+struct hmm_mirror_leaf {
+	rwlock_t lock;
+	atomic_t hurry; /* writers tired of waiting: lookups miss */
+	unsigned long block; /* entry of the first page, or 0; lock */
+	/* Pointer: fault_mutex and lock to write, either to read. Slots: lock */
+	unsigned long *table;
+	unsigned int resident; /* entries in pages, a block is 512; lock */
+	/* The tree's reference and one for each fault; 0 is dying */
+	refcount_t users;
+	unsigned long start; /* const */
+	struct hmm_mirror *mirror; /* const */
+	struct mutex fault_mutex; /* one fault at a time */
+	struct mmu_interval_notifier notifier; /* its sequence: lock */
+	union {
+		struct hmm_mirror_leaf *next_dead; /* the reaper's */
+		struct rcu_head rcu;
+	};
+};
+
+#define hmm_stat_add(mirror, name, n) \
+	atomic64_add(n, &(mirror)->dev->stats.name)
+#define hmm_stat_inc(mirror, name) hmm_stat_add(mirror, name, 1)
+
+/* hmm_leaf.c */
+struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
+				     unsigned long addr);
+void hmm_leaf_put(struct hmm_mirror_leaf *leaf);
+void hmm_leaf_destroy_all(struct hmm_mirror *mirror);
+int hmm_leaf_prepare_table(struct hmm_mirror_leaf *leaf);
+void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
+void hmm_leaf_lock(struct hmm_mirror_leaf *leaf) __acquires(&leaf->lock);
+void hmm_leaf_unlock(struct hmm_mirror_leaf *leaf) __releases(&leaf->lock);
+bool hmm_leaf_present(struct hmm_mirror_leaf *leaf, unsigned long start,
+		      unsigned long end, unsigned long rights);
+bool hmm_leaf_set(struct hmm_mirror_leaf *leaf, unsigned int i,
+		  unsigned long entry);
+bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
+			unsigned long **old_table);
+unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
+			    unsigned int last);
+
+#endif /* HMM_INTERNAL_H */
