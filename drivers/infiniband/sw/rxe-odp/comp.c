@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <rdma/ib_user_verbs.h>
+
+#include "comp.h"
+#include "dev.h"
+#include "net.h"
+#include "qp.h"
+#include "req.h"
+#include "sge.h"
+#include "swqe.h"
+#include "wire/rc.h"
+
+/* Everything before @una has arrived: the peer is alive. */
+static void rxo_comp_progress(struct rxo_qp *qp, u32 una)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (rxo_psn_diff(una, req->una) <= 0)
+		return;
+	req->una = una;
+	req->retries = qp->attr.retry_cnt;
+	req->rnr_retries = qp->attr.rnr_retry;
+	req->read_retry = false;
+	/* An answer to what was sent before we went back. */
+	if (rxo_psn_diff(una, req->psn) > 0)
+		req->psn = una;
+	if (rxo_psn_diff(una, req->ack_psn) > 0)
+		req->ack_psn = una;
+	rxo_qp_arm_retry(qp);
+}
+
+/*
+ * The peer has executed all before @psn. Returns false when a READ or atomic
+ * among that has not been answered: its response is lost (IBTA 9.7.5.1.2).
+ */
+static bool rxo_comp_ack(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_swqe *wqe;
+
+	for (;;) {
+		rxo_req_advance(qp);
+		wqe = rxo_req_oldest(qp);
+		if (!wqe || wqe->state != RXO_SWQE_SENT ||
+		    qp->state == IB_QPS_ERR)
+			break;
+		if (rxo_psn_diff(psn, wqe->first_psn) <= 0)
+			break;
+		if (rxo_swqe_is_rd_atomic(wqe))
+			return rxo_psn_diff(psn, qp->req.una) <= 0;
+		if (rxo_psn_diff(psn, wqe->last_psn) <= 0) {
+			rxo_comp_progress(qp, psn);
+			break;
+		}
+		rxo_comp_progress(qp, rxo_psn_add(wqe->last_psn, 1));
+		rxo_req_complete(qp, IB_WC_SUCCESS);
+	}
+	return true;
+}
+
+/* A response is missing: ask again, but once for the same one. */
+static void rxo_comp_read_again(struct rxo_qp *qp)
+{
+	if (qp->req.read_retry)
+		return;
+	qp->req.read_retry = true;
+	rxo_count(qp->dev, rcvd_out_of_sequence);
+	rxo_req_retry(qp);
+}
+
+static enum ib_wc_status rxo_comp_nak_status(u8 syndrome)
+{
+	switch (syndrome & RXO_SYN_VALUE_MASK) {
+	case RXO_NAK_INVALID_REQ:
+		return IB_WC_REM_INV_REQ_ERR;
+	case RXO_NAK_REM_ACCESS:
+		return IB_WC_REM_ACCESS_ERR;
+	default:
+		return IB_WC_REM_OP_ERR;
+	}
+}
+
+/* A READ's bytes, or an atomic's old value, into the WQE's list. */
+static int rxo_comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
+			  void *buf, size_t len)
+{
+	int ret = rxo_sge_copy(qp, &qp->comp.park, wqe->sge, wqe->num_sge, off,
+			       buf, len, wqe->len - off, RXO_TO_MR);
+
+	if (!ret)
+		rxo_park_progress(&qp->comp.park);
+	else if (ret != -EAGAIN)
+		rxo_count(qp->dev, local_protection_errors);
+	return ret;
+}
+
+/* -EAGAIN: parked, come back with the same packet. */
+static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			 void *payload)
+{
+	struct rxo_swqe *wqe;
+	u32 off, len;
+	int ret;
+
+	if (!rxo_comp_ack(qp, pkt->psn)) {
+		rxo_comp_read_again(qp);
+		return 0;
+	}
+	wqe = rxo_req_oldest(qp);
+	if (!wqe || qp->state == IB_QPS_ERR || wqe->state != RXO_SWQE_SENT ||
+	    !rxo_swqe_is_rd_atomic(wqe) || pkt->psn != qp->req.una ||
+	    rxo_psn_diff(pkt->psn, wqe->first_psn) < 0) {
+		rxo_count(qp->dev, rcvd_ghosts);
+		return 0;
+	}
+
+	if (rxo_swqe_is_atomic(wqe)) {
+		u64 orig = pkt->orig;
+
+		if (!(pkt->flags & RXO_OP_ATOMICACKETH))
+			goto bad_response;
+		ret = rxo_comp_place(qp, wqe, 0, &orig, sizeof(orig));
+	} else {
+		off = (u32)rxo_psn_diff(pkt->psn, wqe->first_psn) * qp->mtu;
+		len = min(qp->mtu, wqe->len - off);
+		if (pkt->flags & RXO_OP_ATOMICACKETH ||
+		    pkt->payload_len != len ||
+		    !!(pkt->flags & RXO_OP_LAST) != (pkt->psn == wqe->last_psn))
+			goto bad_response;
+		ret = len ? rxo_comp_place(qp, wqe, off, payload, len) : 0;
+	}
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret) {
+		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
+		return 0;
+	}
+	rxo_comp_progress(qp, rxo_psn_add(pkt->psn, 1));
+	if (pkt->psn == wqe->last_psn) {
+		rxo_req_complete(qp, IB_WC_SUCCESS);
+		rxo_req_advance(qp);
+	}
+	return 0;
+
+bad_response:
+	rxo_req_fail(qp, IB_WC_BAD_RESP_ERR);
+	return 0;
+}
+
+static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_req *req = &qp->req;
+	struct rxo_packet pkt;
+	enum rxo_resp_kind kind;
+
+	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
+	    RXO_PARSE_OK)
+		return 0;
+	if (!rxo_net_from_peer(&qp->path, skb)) {
+		rxo_count(qp->dev, rcvd_wrong_peer);
+		return 0;
+	}
+
+	kind = rxo_rc_classify(&pkt, req->una, req->next_psn);
+	switch (kind) {
+	case RXO_RESP_READ:
+	case RXO_RESP_ATOMIC:
+		return rxo_comp_data(qp, &pkt, skb->data + pkt.hdr_len);
+	case RXO_RESP_ACK:
+		if (!rxo_comp_ack(qp, rxo_psn_add(pkt.psn, 1)))
+			rxo_comp_read_again(qp);
+		break;
+	case RXO_RESP_RNR:
+		rxo_count(qp->dev, rcvd_rnr_naks);
+		if (!rxo_comp_ack(qp, pkt.psn))
+			rxo_comp_read_again(qp);
+		else if (req->una == pkt.psn && !req->rnr_wait &&
+			 rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
+			rxo_req_rnr(qp, pkt.syndrome & RXO_SYN_VALUE_MASK);
+		break;
+	case RXO_RESP_RETRY:
+		rxo_count(qp->dev, rcvd_naks);
+		if (!rxo_comp_ack(qp, pkt.psn))
+			rxo_comp_read_again(qp);
+		else if (rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
+			rxo_req_retry(qp);
+		break;
+	case RXO_RESP_ERROR:
+		rxo_count(qp->dev, rcvd_naks);
+		if (!rxo_comp_ack(qp, pkt.psn))
+			rxo_comp_read_again(qp);
+		else if (rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
+			rxo_req_fail(qp, rxo_comp_nak_status(pkt.syndrome));
+		break;
+	default:
+		rxo_count(qp->dev, rcvd_ghosts);
+		break;
+	}
+	return 0;
+}
+
+bool rxo_comp_step(struct rxo_qp *qp)
+{
+	struct rxo_comp *comp = &qp->comp;
+	struct sk_buff *skb;
+
+	rxo_run_assert(qp);
+	if (rxo_park_waiting(&comp->park))
+		return false;
+
+	skb = comp->skb;
+	comp->skb = NULL;
+	if (!skb)
+		skb = rxo_run_dequeue(qp, &qp->run.responses);
+	if (!skb)
+		return false;
+
+	if ((qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD) &&
+	    rxo_comp_packet(qp, skb) == -EAGAIN) {
+		comp->skb = skb;
+		return true;
+	}
+	consume_skb(skb);
+	return true;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The device: one per link, on one netdev.
+ *
+ * Lock order over the whole driver, outermost first:
+ *	link mutex -> rtnl -> netns mutex
+ *	a QP's runner (ownership, not a lock) -> srq->lock -> cq->lock
+ *	a QP's runner -> leaf->lock of the mirror
+ *	qp->run.lock is innermost: nothing is taken under it
+ */
+#ifndef RXO_DEV_H
+#define RXO_DEV_H
+
+#include <linux/list.h>
+#include <linux/netdevice.h>
+#include <linux/xarray.h>
+#include <rdma/hmm_mirror.h>
+#include <rdma/ib_verbs.h>
+
+#include "stats.h"
+
+struct dentry;
+struct rxo_netns;
+
+#define RXO_MAX_SGE 32
+#define RXO_MAX_INLINE 512
+#define RXO_MAX_QP_WR 16384
+#define RXO_MAX_SRQ_WR 32768
+#define RXO_MAX_CQE 65536
+#define RXO_MAX_QP 65536
+#define RXO_MAX_CQ 65536
+#define RXO_MAX_SRQ 16384
+#define RXO_MAX_MR (1 << 20)
+#define RXO_MAX_MW (1 << 20)
+#define RXO_MAX_PD 65536
+#define RXO_MAX_AH 65536
+#define RXO_MAX_RD_ATOMIC 128
+#define RXO_MAX_MSG_LEN BIT(31)
+
+/**
+ * struct rxo_dev - a device
+ * @ib: what ib_core knows
+ * @ndev: the netdev we stand on; NULL once it unregisters. RCU to read, written
+ *	  under RTNL; the device holds a reference while it is set
+ * @ndev_tracker: of that reference
+ * @netns: sockets of the namespace that @ndev is in; holds a reference
+ * @netns_node: among the namespace's devices
+ * @link: among all devices, under the link mutex
+ * @mirrors: one mirror per process
+ * @keys: lkey and rkey >> 8 to handle of an MR or MW
+ * @next_key: where the search for a free key goes on
+ * @wq: faults and what is left when a run's budget is spent
+ * @stats: see stats.h
+ * @debugfs: its folder
+ * @guid: of node and system image, from the netdev's address
+ * @port_state: as last told to ib_core; under RTNL
+ */
+struct rxo_dev {
+	struct ib_device ib;
+	struct net_device __rcu *ndev;
+	netdevice_tracker ndev_tracker;
+	struct rxo_netns *netns;
+	struct list_head netns_node;
+	struct list_head link;
+	struct hmm_mirror_device mirrors;
+	struct xarray keys;
+	u32 next_key;
+	struct workqueue_struct *wq;
+	struct rxo_stats __percpu *stats;
+	struct dentry *debugfs;
+	__be64 guid;
+	enum ib_port_state port_state;
+};
+
+static inline struct rxo_dev *to_rxo_dev(struct ib_device *ibdev)
+{
+	return container_of(ibdev, struct rxo_dev, ib);
+}
+
+/**
+ * rxo_dev_get_netdev() - the netdev with a reference
+ * @dev: the device
+ *
+ * Context: any.
+ * Return: to be released by dev_put(), or NULL when it is gone.
+ */
+struct net_device *rxo_dev_get_netdev(struct rxo_dev *dev);
+
+/**
+ * rxo_dev_create() - make a device and register it
+ * @name: of the RDMA device
+ * @ndev: Ethernet netdev to stand on
+ * @netns: its namespace's sockets; the device takes over the reference on success
+ * @made: filled with the device
+ *
+ * Context: may sleep; RTNL is not held.
+ * Return: 0 or an error; nothing is left behind then.
+ */
+int rxo_dev_create(const char *name, struct net_device *ndev,
+		   struct rxo_netns *netns, struct rxo_dev **made);
+
+/**
+ * rxo_dev_detach() - the netdev goes away
+ * @dev: the device
+ *
+ * Context: RTNL is held.
+ */
+void rxo_dev_detach(struct rxo_dev *dev);
+
+/**
+ * rxo_dev_port_event() - tell ib_core that the port's state may have changed
+ * @dev: the device
+ * @ndev: its netdev
+ *
+ * Context: may sleep.
+ */
+void rxo_dev_port_event(struct rxo_dev *dev, struct net_device *ndev);
+
+/**
+ * rxo_dev_mtu() - the largest path MTU that fits a netdev
+ * @mtu: of the netdev, in bytes
+ *
+ * Context: any.
+ * Return: IB_MTU_256 to IB_MTU_4096, or 0 when not even 256 bytes fit.
+ */
+enum ib_mtu rxo_dev_mtu(int mtu);
+
+#endif /* RXO_DEV_H */

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * rxe-odp: a software RoCEv2 NIC whose registered memory is never pinned.
+ */
+#include <linux/module.h>
+
+#include "debugfs.h"
+#include "link.h"
+#include "netns.h"
+#include "qp.h"
+
+static int __init rxo_init(void)
+{
+	int ret;
+
+	rxo_qp_module_init();
+	rxo_debugfs_init();
+	ret = rxo_netns_init();
+	if (ret)
+		goto exit_debugfs;
+	ret = rxo_link_init();
+	if (ret)
+		goto exit_netns;
+	return 0;
+
+exit_netns:
+	rxo_netns_exit();
+exit_debugfs:
+	rxo_debugfs_exit();
+	return ret;
+}
+
+static void __exit rxo_exit(void)
+{
+	rxo_link_exit();
+	rxo_netns_exit();
+	rxo_debugfs_exit();
+}
+
+module_init(rxo_init);
+module_exit(rxo_exit);
+
+MODULE_DESCRIPTION("Software RDMA over Converged Ethernet, never pinned");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Memory regions: a window (iova -> va, length, rights) either on the mirror of
+ * the process that registered it (ODP) or on pages pinned by ib_umem_get().
+ * Registering an ODP region touches no page, so it costs the same for 4 KiB and
+ * for 1 TiB.
+ */
+#ifndef RXO_MR_H
+#define RXO_MR_H
+
+#include <rdma/ib_verbs.h>
+
+#include "key.h"
+
+struct hmm_mirror;
+struct ib_umem;
+struct page;
+struct rxo_dev;
+
+/**
+ * struct rxo_mr - a memory region; nothing changes after it is published but
+ *		   @windows
+ * @ib: what ib_core knows
+ * @key: lkey and rkey
+ * @iova: first address, as the peer and work requests name it
+ * @len: bytes
+ * @va: the process's address that @iova stands for
+ * @access: IB_ACCESS_*
+ * @mirror: ODP: the process's mirror, with a reference; else NULL
+ * @umem: pinned: the pages' owner; else NULL
+ * @pages: pinned: every page, the first one holds @va
+ * @windows: memory windows bound; INT_MIN once it is being deregistered
+ */
+struct rxo_mr {
+	struct ib_mr ib;
+	struct rxo_key key;
+	u64 iova;
+	u64 len;
+	u64 va;
+	int access;
+	struct hmm_mirror *mirror;
+	struct ib_umem *umem;
+	struct page **pages;
+	atomic_t windows;
+};
+
+static inline struct rxo_mr *to_rxo_mr(struct ib_mr *ibmr)
+{
+	return container_of(ibmr, struct rxo_mr, ib);
+}
+
+/**
+ * rxo_mr_create() - register memory of the calling process
+ * @pd: protection domain
+ * @va: first address
+ * @len: bytes, at least 1; U64_MAX with @va 0 for all the address space
+ * @iova: what @va is called on the wire; @iova + @len does not wrap
+ * @access: IB_ACCESS_*; IB_ACCESS_ON_DEMAND leaves the pages alone
+ *
+ * Context: may sleep.
+ * Return: a region or ERR_PTR: -EINVAL, -EOPNOTSUPP, -ENOMEM, and for pinned
+ * memory what ib_umem_get() says (-EFAULT, -ENOMEM at RLIMIT_MEMLOCK).
+ */
+struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
+			     int access);
+
+/**
+ * rxo_mr_destroy() - deregister
+ * @mr: the region
+ *
+ * Waits for copies in flight. Context: may sleep.
+ * Return: 0, or -EBUSY while memory windows are bound to it.
+ */
+int rxo_mr_destroy(struct rxo_mr *mr);
+
+/**
+ * rxo_mr_get() - find a region for an access, checking everything
+ * @pd: of the QP or SRQ that the access comes through
+ * @qpn: of that QP, for type 2B windows
+ * @key: lkey or rkey; an rkey may name a window
+ * @access: rights needed, IB_ACCESS_*; 0 for a local read
+ * @iova: first byte; changed to the region's own address where @key is a
+ *	  zero-based window
+ * @len: bytes
+ *
+ * Context: any.
+ * Return: the region with a reference, or ERR_PTR(-EACCES).
+ */
+struct rxo_mr *rxo_mr_get(struct ib_pd *pd, u32 qpn, u32 key, int access,
+			  u64 *iova, u64 len);
+
+static inline void rxo_mr_put(struct rxo_mr *mr)
+{
+	rxo_key_put(&mr->key);
+}
+
+#endif /* RXO_MR_H */

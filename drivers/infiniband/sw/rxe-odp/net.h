@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Packets out and in: UDP port 4791 over IPv4 and IPv6.
+ */
+#ifndef RXO_NET_H
+#define RXO_NET_H
+
+#include <linux/types.h>
+
+struct rxo_packet;
+struct rxo_path;
+struct rxo_qp;
+struct sk_buff;
+struct sock;
+
+/**
+ * rxo_net_alloc() - an empty packet
+ * @qp: sender, a connected QP
+ * @pkt: opcode and payload_len are set
+ * @payload: filled with where the payload goes
+ *
+ * Context: the QP's runner; bottom halves disabled.
+ * Return: a packet for rxo_net_send(), or NULL: no memory or no route.
+ */
+struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
+			      void **payload);
+
+/**
+ * rxo_net_send() - write the headers and send
+ * @qp: sender
+ * @pkt: whole
+ * @skb: from rxo_net_alloc(), payload filled; consumed
+ *
+ * A packet that gets lost below us is counted and otherwise as any lost packet.
+ * Context: as rxo_net_alloc().
+ */
+void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
+		  struct sk_buff *skb);
+
+/**
+ * rxo_net_receive() - a datagram for port 4791; the socket's encap_rcv
+ * @sk: the socket
+ * @skb: data is at the UDP header
+ *
+ * Context: softirq.
+ * Return: 0: consumed.
+ */
+int rxo_net_receive(struct sock *sk, struct sk_buff *skb);
+
+/**
+ * rxo_net_from_peer() - has a packet the addresses its QP is connected with
+ * @path: the QP's
+ * @skb: received
+ *
+ * Context: any.
+ * Return: true when both are right.
+ */
+bool rxo_net_from_peer(const struct rxo_path *path, const struct sk_buff *skb);
+
+/* Forget the cached route. */
+void rxo_net_path_reset(struct rxo_path *path);
+
+#endif /* RXO_NET_H */

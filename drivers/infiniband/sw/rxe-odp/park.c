@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <rdma/hmm_mirror.h>
+
+#include "mr.h"
+#include "park.h"
+#include "qp.h"
+
+static void rxo_park_work(struct work_struct *work)
+{
+	struct rxo_park *park = container_of(work, struct rxo_park, work);
+	unsigned int flags = park->write ? HMM_MIRROR_WRITE : HMM_MIRROR_READ;
+	struct rxo_qp *qp = park->qp;
+	int err;
+
+	err = hmm_mirror_fault(park->mirror, park->addr, park->want, flags);
+	/* A hole further on is not yet this packet's trouble. */
+	if (err && park->want > park->need)
+		err = hmm_mirror_fault(park->mirror, park->addr, park->need,
+				       flags);
+	/* Taken away while it was brought: as good as not tried. */
+	park->err = err == -EBUSY ? 0 : err;
+	hmm_mirror_put(park->mirror);
+	rxo_count(qp->dev, resumes);
+	smp_store_release(&park->state, RXO_PARK_DONE);
+	rxo_run_kick(qp, RXO_EV_RESUME);
+}
+
+void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp)
+{
+	park->qp = qp;
+	INIT_WORK(&park->work, rxo_park_work);
+}
+
+int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
+	     size_t rest, enum rxo_dir dir)
+{
+	u64 left = mr->len - (iova - mr->iova);
+
+	int err = park->err;
+
+	rxo_run_assert(park->qp);
+	if (!err && park->tries++ >= RXO_PARK_TRIES)
+		err = -EFAULT;
+	if (err) {
+		rxo_park_progress(park);
+		return err;
+	}
+	if (park->tries > 1)
+		rxo_count(park->qp->dev, fault_retries);
+
+	park->mirror = mr->mirror;
+	park->addr = iova - mr->iova + mr->va;
+	park->need = need;
+	park->want = max_t(size_t, need,
+			   min3((u64)rest, left, (u64)RXO_FAULT_AHEAD));
+	park->write = dir == RXO_TO_MR;
+	park->state = RXO_PARK_WAITING;
+	hmm_mirror_hold(park->mirror);
+	rxo_count(park->qp->dev, parks);
+	queue_work(park->qp->dev->wq, &park->work);
+	return -EAGAIN;
+}
+
+bool rxo_park_waiting(struct rxo_park *park)
+{
+	rxo_run_assert(park->qp);
+	switch (smp_load_acquire(&park->state)) {
+	case RXO_PARK_WAITING:
+		return true;
+	case RXO_PARK_DONE:
+		park->state = RXO_PARK_NONE;
+		return false;
+	default:
+		return false;
+	}
+}
+
+void rxo_park_cancel(struct rxo_park *park)
+{
+	rxo_run_assert(park->qp);
+	/* One that never ran still holds its mirror. */
+	if (cancel_work_sync(&park->work))
+		hmm_mirror_put(park->mirror);
+	park->state = RXO_PARK_NONE;
+	rxo_park_progress(park);
+}

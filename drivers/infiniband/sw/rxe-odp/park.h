@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Parking: what a side of a QP does at a translation miss. Its work stays queued
+ * where it is, a worker faults the pages in, and the side tries again. The other
+ * sides of the QP, and other QPs, go on.
+ */
+#ifndef RXO_PARK_H
+#define RXO_PARK_H
+
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include "access.h"
+
+struct hmm_mirror;
+struct rxo_mr;
+struct rxo_qp;
+
+/* Of a fault ahead of the packet that needs it, within the same message. */
+#define RXO_FAULT_AHEAD SZ_4M
+
+/* Faults in a row whose pages were taken away again before their use. */
+#define RXO_PARK_TRIES 256
+
+enum rxo_park_state {
+	RXO_PARK_NONE,
+	RXO_PARK_WAITING, /* the worker has it */
+	RXO_PARK_DONE, /* the worker is done, the runner has not looked */
+};
+
+/**
+ * struct rxo_park - one for each side of a QP
+ * @qp: the QP
+ * @work: runs the fault
+ * @state: enum rxo_park_state; WAITING to DONE by the worker with release, all
+ *	   else by the runner
+ * @mirror: whose pages, with a reference while WAITING
+ * @addr: first byte
+ * @need: bytes that the packet at hand needs
+ * @want: bytes to fault in one go, at least @need
+ * @write: for writing
+ * @err: of the last fault, for @need bytes, until the side looks
+ * @tries: faults since the side last made progress
+ */
+struct rxo_park {
+	struct rxo_qp *qp;
+	struct work_struct work;
+	int state;
+	struct hmm_mirror *mirror;
+	unsigned long addr;
+	size_t need;
+	size_t want;
+	bool write;
+	int err;
+	unsigned int tries;
+};
+
+void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp);
+
+/**
+ * rxo_park() - start a fault
+ * @park: the side's; in state NONE
+ * @mr: ODP region in which an access missed
+ * @iova: its first byte
+ * @need: its bytes
+ * @rest: bytes from @iova to the end of the message, at least @need; what is in
+ *	  the region is faulted ahead
+ * @dir: RXO_TO_MR writes
+ *
+ * Context: the QP's runner.
+ * Return: -EAGAIN and the side has to wait; or the error of the fault that has just
+ * ended for this access; or -EFAULT when it has been tried too often.
+ */
+int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
+	     size_t rest, enum rxo_dir dir);
+
+/**
+ * rxo_park_waiting() - must the side wait for its fault
+ * @park: the side's
+ *
+ * Context: the QP's runner.
+ * Return: false when there is no fault or it has ended. The side then tries
+ * again, and only a new miss makes the fault's error count.
+ */
+bool rxo_park_waiting(struct rxo_park *park);
+
+/* A fault is under way, or nobody has looked at its end yet. */
+static inline bool rxo_park_started(const struct rxo_park *park)
+{
+	return READ_ONCE(park->state) != RXO_PARK_NONE;
+}
+
+/* The side has done something; its tries start over. */
+static inline void rxo_park_progress(struct rxo_park *park)
+{
+	park->tries = 0;
+	park->err = 0;
+}
+
+/**
+ * rxo_park_cancel() - forget a fault, waiting for one that runs
+ * @park: the side's
+ *
+ * Context: may sleep; the caller runs the QP.
+ */
+void rxo_park_cancel(struct rxo_park *park);
+
+#endif /* RXO_PARK_H */

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Queue pairs: what they are made of and their life. How they move is in
+ * run.c (the runner), req.c (requester), comp.c (completer), resp.c (responder).
+ *
+ * Protocol state belongs to the QP's runner (run.h) and has no lock. Exceptions
+ * are noted at the field.
+ */
+#ifndef RXO_QP_H
+#define RXO_QP_H
+
+#include <linux/hrtimer.h>
+#include <rdma/ib_verbs.h>
+
+#include "mw.h"
+#include "park.h"
+#include "ring.h"
+#include "run.h"
+#include "srq.h"
+#include "wire/packet.h"
+
+struct rxo_cq;
+struct rxo_dev;
+struct seq_file;
+
+/* Request packets a requester lets be unacknowledged. */
+#define RXO_WINDOW 256
+
+/*
+ * PSNs of a message, and of all READs under way. PSNs are compared over half the
+ * circle, which is 2^23, so 2 GiB in one message need an MTU of 1024 at least.
+ */
+#define RXO_MAX_MSG_PSNS BIT(22)
+
+enum rxo_swqe_state {
+	RXO_SWQE_POSTED, /* copied, not yet begun */
+	RXO_SWQE_SENT, /* has PSNs; on the wire or about to be */
+	RXO_SWQE_DONE, /* local operation that has been executed */
+};
+
+/**
+ * struct rxo_swqe - a send WQE, copied out of user memory
+ * @bad: status to complete it with when its turn comes; 0 when it is sound
+ */
+struct rxo_swqe {
+	u64 wr_id;
+	u64 remote_addr;
+	u64 compare_add;
+	u64 swap;
+	u32 rkey;
+	u32 opcode; /* enum ib_wr_opcode */
+	u32 flags; /* enum ib_send_flags */
+	u32 len; /* bytes of the message */
+	u32 first_psn;
+	u32 last_psn;
+	u32 num_sge;
+	u8 state; /* enum rxo_swqe_state */
+	u8 bad; /* enum ib_wc_status */
+	union {
+		__be32 imm;
+		u32 inv_rkey;
+	};
+	union {
+		struct rxo_mw_bind bind;
+		struct {
+			u32 qpn;
+			u32 qkey;
+			u32 ah;
+		} ud;
+	};
+	union {
+		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);
+		DECLARE_FLEX_ARRAY(u8, inline_data);
+	};
+};
+
+/**
+ * struct rxo_req - the requester's state
+ * @ring: shared send queue
+ * @wqes: copies, as many as @ring has slots, each @stride bytes
+ * @head: copied up to here, as a count (not masked)
+ * @next: first WQE that has no PSNs yet
+ * @cur: WQE that @psn is in; went back from @next on a retransmission
+ * @tail: oldest that is not complete
+ * @psn: next to send
+ * @next_psn: next that was never sent
+ * @una: oldest not acknowledged
+ * @ack_psn: where an ACK was asked for last
+ * @read_psns: PSNs of READs and atomics under way
+ * @rd_left: READs and atomics that may be begun
+ * @retries: left before giving up
+ * @rnr_retries: left, 7 is for ever
+ * @rnr_wait: the RNR timer runs
+ * @read_retry: a READ was asked for again, one time for the same PSN is enough
+ * @drained: IB_EVENT_SQ_DRAINED was raised
+ */
+struct rxo_req {
+	struct rxo_ring ring;
+	void *wqes;
+	size_t stride;
+	u32 max_wr;
+	u32 max_sge;
+	u32 max_inline;
+	u32 head;
+	u32 next;
+	u32 cur;
+	u32 tail;
+	u32 psn;
+	u32 next_psn;
+	u32 una;
+	u32 ack_psn;
+	u32 read_psns;
+	int rd_left;
+	u8 retries;
+	u8 rnr_retries;
+	bool rnr_wait;
+	bool read_retry;
+	bool drained;
+	struct rxo_park park;
+};
+
+/* What a responder keeps to answer a duplicate READ or atomic. IBTA 9.7.5.1.5 */
+struct rxo_res {
+	u32 first_psn;
+	u32 last_psn;
+	u32 rkey;
+	u32 len; /* READ */
+	u64 va; /* READ */
+	u64 orig; /* atomic */
+	bool atomic;
+	bool used;
+};
+
+/**
+ * struct rxo_resp - the responder's state
+ * @epsn: next PSN expected
+ * @msn: messages completed
+ * @prev: opcode flags of the request before
+ * @nak_sent: epsn has been asked for
+ * @recv: receive WQE in use
+ * @have_recv: it is
+ * @recv_off: bytes placed in it
+ * @va, @rkey, @len, @resid: RDMA WRITE in progress
+ * @res: answers kept, @res_next is used next
+ * @read: READ being answered
+ * @skb: request at hand, while parked
+ */
+struct rxo_resp {
+	u32 epsn;
+	u32 msn;
+	u32 prev;
+	bool nak_sent;
+	bool have_recv;
+	u32 recv_off;
+	struct rxo_recv recv;
+	u64 va;
+	u32 rkey;
+	u32 len;
+	u32 resid;
+	struct rxo_res res[RXO_MAX_RD_ATOMIC];
+	u32 res_next;
+	struct {
+		bool active;
+		bool begun; /* FIRST is out */
+		u32 psn;
+		u32 rkey;
+		u32 resid;
+		u64 va;
+	} read;
+	struct sk_buff *skb;
+	struct rxo_park park;
+};
+
+/**
+ * struct rxo_comp - the completer's state
+ * @skb: response at hand, while parked
+ */
+struct rxo_comp {
+	struct sk_buff *skb;
+	struct rxo_park park;
+};
+
+/**
+ * struct rxo_path - where a connected QP's packets go to and come from
+ * @v4: IPv4; else IPv6
+ * @dst: cached route, checked before each use
+ */
+struct rxo_path {
+	bool v4;
+	struct in6_addr saddr; /* v4-mapped for IPv4 */
+	struct in6_addr daddr;
+	__be16 sport;
+	u8 tos;
+	u8 ttl;
+	u32 flow_label;
+	struct dst_entry *dst;
+	u32 dst_cookie;
+};
+
+/**
+ * struct rxo_qp - a queue pair
+ * @ib: what ib_core knows
+ * @ref: its handle in the table of QPNs
+ * @run: who works on it
+ * @state: written by the runner, read anywhere
+ * @attr: as set by modify_qp; written by the runner
+ * @mtu: path MTU in bytes
+ * @rq: own receive queue, unless it has an SRQ
+ * @retry_timer: retransmission; fires at or after @retry_at
+ * @last_wqe_seen: IB_EVENT_QP_LAST_WQE_REACHED was raised
+ * @comm_est: IB_EVENT_COMM_EST was raised
+ */
+struct rxo_qp {
+	struct ib_qp ib;
+	struct rxo_dev *dev;
+	struct rxo_ref *ref;
+	struct rxo_run run;
+	enum ib_qp_state state;
+	struct ib_qp_attr attr;
+	struct ib_qp_init_attr init;
+	u32 mtu;
+	struct rxo_path path;
+	struct rxo_rq rq;
+	struct rxo_req req;
+	struct rxo_comp comp;
+	struct rxo_resp resp;
+	struct hrtimer retry_timer;
+	ktime_t retry_at;
+	struct hrtimer rnr_timer;
+	bool last_wqe_seen;
+	bool comm_est;
+};
+
+static inline struct rxo_qp *to_rxo_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct rxo_qp, ib);
+}
+
+static inline struct rxo_swqe *rxo_qp_swqe(struct rxo_qp *qp, u32 index)
+{
+	return qp->req.wqes + qp->req.stride * (index & qp->req.ring.mask);
+}
+
+/* create_qp; @rq_mi and @sq_mi are for the provider */
+int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
+		struct ib_qp_init_attr *init, struct mminfo *rq_mi,
+		struct mminfo *sq_mi);
+void rxo_qp_fini(struct rxo_qp *qp);
+int rxo_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		 struct ib_qp_init_attr *init);
+
+/**
+ * rxo_qp_find() - by number, on any device
+ * @qpn: 24 bits
+ *
+ * QPNs are unique over all devices, so a packet needs no device to find its QP;
+ * whether it may reach it, addresses and namespace tell.
+ *
+ * Context: any.
+ * Return: with a reference for rxo_qp_put(), or NULL.
+ */
+struct rxo_qp *rxo_qp_find(u32 qpn);
+
+static inline void rxo_qp_put(struct rxo_qp *qp)
+{
+	rxo_ref_put(qp->ref);
+}
+
+/**
+ * rxo_qp_error() - move to the error state; the runner flushes what is posted
+ * @qp: the QP
+ *
+ * Context: the QP's runner.
+ */
+void rxo_qp_error(struct rxo_qp *qp);
+
+/**
+ * rxo_qp_event() - raise an asynchronous event
+ * @qp: the QP
+ * @type: which
+ *
+ * Context: any.
+ */
+void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type);
+
+/* modify_qp, in qp_modify.c */
+int rxo_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		  struct ib_udata *udata);
+void rxo_qp_reset(struct rxo_qp *qp);
+
+/* (Re)start the retransmission timer from now, if one is wanted. */
+void rxo_qp_arm_retry(struct rxo_qp *qp);
+
+/* Print a device's QPs. */
+void rxo_qp_show(struct rxo_dev *dev, struct seq_file *m);
+
+int rxo_qp_module_init(void);
+
+#endif /* RXO_QP_H */

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * modify_qp: checks first, then changes; a refused call changes nothing. The
+ * caller is the QP's runner meanwhile.
+ */
+#include <rdma/ib_cache.h>
+
+#include "dev.h"
+#include "net.h"
+#include "qp.h"
+#include "wire/psn.h"
+
+void rxo_qp_reset(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+	struct rxo_resp *resp = &qp->resp;
+
+	rxo_run_assert(qp);
+	qp->state = IB_QPS_RESET;
+	qp->attr.qp_state = IB_QPS_RESET;
+	hrtimer_cancel(&qp->retry_timer);
+	hrtimer_cancel(&qp->rnr_timer);
+	rxo_park_cancel(&req->park);
+	rxo_park_cancel(&qp->comp.park);
+	rxo_park_cancel(&resp->park);
+	rxo_run_purge(qp);
+	kfree_skb(qp->comp.skb);
+	qp->comp.skb = NULL;
+	kfree_skb(resp->skb);
+	resp->skb = NULL;
+
+	rxo_ring_reset(&req->ring);
+	rxo_ring_reset(&qp->rq.ring);
+	req->head = 0;
+	req->next = 0;
+	req->cur = 0;
+	req->tail = 0;
+	req->rnr_wait = false;
+	req->read_retry = false;
+	req->drained = false;
+	req->read_psns = 0;
+	resp->msn = 0;
+	resp->prev = 0;
+	resp->nak_sent = false;
+	resp->have_recv = false;
+	resp->resid = 0;
+	resp->read.active = false;
+	resp->res_next = 0;
+	memset(resp->res, 0, sizeof(resp->res));
+	qp->last_wqe_seen = false;
+	qp->comm_est = false;
+	rxo_net_path_reset(&qp->path);
+}
+
+static int rxo_qp_check_path(struct rxo_qp *qp, const struct rdma_ah_attr *ah)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
+
+	if (!(rdma_ah_get_ah_flags(ah) & IB_AH_GRH) || !grh->sgid_attr)
+		return -EINVAL;
+	if (grh->sgid_attr->gid_type != IB_GID_TYPE_ROCE_UDP_ENCAP)
+		return -EINVAL;
+	/* One family at both ends. */
+	if (ipv6_addr_v4mapped((struct in6_addr *)grh->dgid.raw) !=
+	    ipv6_addr_v4mapped((struct in6_addr *)grh->sgid_attr->gid.raw))
+		return -EINVAL;
+	return 0;
+}
+
+static void rxo_qp_set_path(struct rxo_qp *qp, const struct rdma_ah_attr *ah,
+			    u32 dest_qpn)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
+	struct rxo_path *path = &qp->path;
+
+	rxo_net_path_reset(path);
+	memcpy(&path->saddr, grh->sgid_attr->gid.raw, sizeof(path->saddr));
+	memcpy(&path->daddr, grh->dgid.raw, sizeof(path->daddr));
+	path->v4 = ipv6_addr_v4mapped(&path->daddr);
+	path->tos = grh->traffic_class;
+	path->ttl = grh->hop_limit ?: 64;
+	path->flow_label = grh->flow_label & 0xfffff;
+	path->sport = htons(rdma_get_udp_sport(grh->flow_label, qp->ib.qp_num,
+					       dest_qpn));
+	rdma_copy_ah_attr(&qp->attr.ah_attr, ah);
+}
+
+static int rxo_qp_check_mtu(struct rxo_qp *qp, enum ib_mtu mtu)
+{
+	struct net_device *ndev = rxo_dev_get_netdev(qp->dev);
+	enum ib_mtu max;
+
+	if (!ndev)
+		return -ENODEV;
+	max = rxo_dev_mtu(ndev->mtu);
+	dev_put(ndev);
+	return mtu < IB_MTU_256 || mtu > max ? -EINVAL : 0;
+}
+
+static int rxo_qp_check_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
+			     int mask)
+{
+	int ret;
+
+	if (mask & IB_QP_PORT && attr->port_num != 1)
+		return -EINVAL;
+	if (mask & IB_QP_PKEY_INDEX && attr->pkey_index)
+		return -EINVAL;
+	if (mask & (IB_QP_CAP | IB_QP_ALT_PATH | IB_QP_PATH_MIG_STATE))
+		return -EOPNOTSUPP;
+	if (mask & IB_QP_MAX_QP_RD_ATOMIC &&
+	    attr->max_rd_atomic > RXO_MAX_RD_ATOMIC)
+		return -EINVAL;
+	if (mask & IB_QP_MAX_DEST_RD_ATOMIC &&
+	    attr->max_dest_rd_atomic > RXO_MAX_RD_ATOMIC)
+		return -EINVAL;
+	if (mask & IB_QP_TIMEOUT && attr->timeout > 31)
+		return -EINVAL;
+	if (mask & IB_QP_MIN_RNR_TIMER && attr->min_rnr_timer > 31)
+		return -EINVAL;
+	if (mask & (IB_QP_RETRY_CNT | IB_QP_RNR_RETRY) &&
+	    (attr->retry_cnt > 7 || attr->rnr_retry > 7))
+		return -EINVAL;
+	if (mask & IB_QP_DEST_QPN && attr->dest_qp_num > RXO_QPN_MASK)
+		return -EINVAL;
+	if (mask & IB_QP_PATH_MTU) {
+		ret = rxo_qp_check_mtu(qp, attr->path_mtu);
+		if (ret)
+			return ret;
+	}
+	if (mask & IB_QP_AV)
+		return rxo_qp_check_path(qp, &attr->ah_attr);
+	return 0;
+}
+
+static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
+			    int mask)
+{
+	struct ib_qp_attr *own = &qp->attr;
+	struct rxo_req *req = &qp->req;
+
+	if (mask & IB_QP_ACCESS_FLAGS)
+		own->qp_access_flags = attr->qp_access_flags;
+	if (mask & IB_QP_PKEY_INDEX)
+		own->pkey_index = attr->pkey_index;
+	if (mask & IB_QP_PORT)
+		own->port_num = attr->port_num;
+	if (mask & IB_QP_DEST_QPN)
+		own->dest_qp_num = attr->dest_qp_num;
+	if (mask & IB_QP_AV)
+		rxo_qp_set_path(qp, &attr->ah_attr, own->dest_qp_num);
+	if (mask & IB_QP_PATH_MTU) {
+		own->path_mtu = attr->path_mtu;
+		qp->mtu = ib_mtu_enum_to_int(attr->path_mtu);
+	}
+	if (mask & IB_QP_TIMEOUT)
+		own->timeout = attr->timeout;
+	if (mask & IB_QP_RETRY_CNT) {
+		own->retry_cnt = attr->retry_cnt;
+		req->retries = attr->retry_cnt;
+	}
+	if (mask & IB_QP_RNR_RETRY) {
+		own->rnr_retry = attr->rnr_retry;
+		req->rnr_retries = attr->rnr_retry;
+	}
+	if (mask & IB_QP_MIN_RNR_TIMER)
+		own->min_rnr_timer = attr->min_rnr_timer;
+	if (mask & IB_QP_RQ_PSN) {
+		own->rq_psn = attr->rq_psn & RXO_PSN_MASK;
+		qp->resp.epsn = own->rq_psn;
+	}
+	if (mask & IB_QP_SQ_PSN) {
+		own->sq_psn = attr->sq_psn & RXO_PSN_MASK;
+		req->psn = own->sq_psn;
+		req->next_psn = own->sq_psn;
+		req->una = own->sq_psn;
+		req->ack_psn = own->sq_psn;
+	}
+	if (mask & IB_QP_MAX_QP_RD_ATOMIC) {
+		req->rd_left += attr->max_rd_atomic - own->max_rd_atomic;
+		own->max_rd_atomic = attr->max_rd_atomic;
+	}
+	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
+		own->max_dest_rd_atomic = attr->max_dest_rd_atomic;
+	if (mask & IB_QP_EN_SQD_ASYNC_NOTIFY)
+		own->en_sqd_async_notify = attr->en_sqd_async_notify;
+}
+
+static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
+{
+	switch (state) {
+	case IB_QPS_RESET:
+		rxo_qp_reset(qp);
+		qp->req.rd_left = 0;
+		qp->attr.max_rd_atomic = 0;
+		return;
+	case IB_QPS_ERR:
+		if (qp->state != IB_QPS_RESET && qp->state != IB_QPS_ERR) {
+			rxo_qp_error(qp);
+			return;
+		}
+		break;
+	case IB_QPS_SQD:
+		qp->req.drained = qp->state == IB_QPS_SQD && qp->req.drained;
+		qp->attr.sq_draining = !qp->req.drained;
+		break;
+	default:
+		break;
+	}
+	qp->state = state;
+	qp->attr.qp_state = state;
+}
+
+int rxo_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		  struct ib_udata *udata)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	enum ib_qp_state cur, next;
+	int ret = -EINVAL;
+
+	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
+		return -EOPNOTSUPP;
+
+	rxo_run_enter(qp);
+	cur = qp->state;
+	if (mask & IB_QP_CUR_STATE && attr->cur_qp_state != cur)
+		goto leave;
+	next = mask & IB_QP_STATE ? attr->qp_state : cur;
+	if (!ib_modify_qp_is_ok(cur, next, ibqp->qp_type, mask))
+		goto leave;
+	ret = rxo_qp_check_attr(qp, attr, mask);
+	if (ret)
+		goto leave;
+
+	rxo_qp_set_attr(qp, attr, mask);
+	if (mask & IB_QP_STATE)
+		rxo_qp_set_state(qp, next);
+leave:
+	rxo_run_leave(qp);
+	return ret;
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <rdma/ib_user_verbs.h>
+
+#include "cq.h"
+#include "dev.h"
+#include "mw.h"
+#include "net.h"
+#include "qp.h"
+#include "req.h"
+#include "sge.h"
+#include "swqe.h"
+#include "wire/hdr.h"
+#include "wire/rc.h"
+
+/* PSNs after which an ACK is asked for in the middle of a message. */
+#define RXO_ACK_EVERY (RXO_WINDOW / 4)
+
+struct rxo_swqe *rxo_req_oldest(struct rxo_qp *qp)
+{
+	return qp->req.tail == qp->req.next ? NULL :
+					      rxo_qp_swqe(qp, qp->req.tail);
+}
+
+static void rxo_req_post_cqe(struct rxo_qp *qp, const struct rxo_swqe *wqe,
+			     enum ib_wc_status status)
+{
+	struct ib_uverbs_wc wc = {
+		.wr_id = wqe->wr_id,
+		.status = status,
+		.opcode = rxo_swqe_wc_opcode(wqe),
+		.qp_num = qp->ib.qp_num,
+		.port_num = 1,
+	};
+
+	if (wqe->opcode == IB_WR_RDMA_READ || rxo_swqe_is_atomic(wqe))
+		wc.byte_len = wqe->len;
+	if (!rxo_cq_post(to_rxo_cq(qp->ib.send_cq), &wc, false) &&
+	    qp->state != IB_QPS_ERR) {
+		rxo_qp_event(qp, IB_EVENT_QP_FATAL);
+		rxo_qp_error(qp);
+	}
+}
+
+void rxo_req_complete(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	struct rxo_req *req = &qp->req;
+	struct rxo_swqe *wqe = rxo_qp_swqe(qp, req->tail);
+
+	rxo_run_assert(qp);
+	if (wqe->state == RXO_SWQE_SENT && rxo_swqe_is_rd_atomic(wqe)) {
+		req->rd_left++;
+		req->read_psns -= rxo_psn_diff(wqe->last_psn, wqe->first_psn) + 1;
+	}
+	if (status != IB_WC_SUCCESS || wqe->flags & IB_SEND_SIGNALED ||
+	    qp->init.sq_sig_type == IB_SIGNAL_ALL_WR)
+		rxo_req_post_cqe(qp, wqe, status);
+	if (req->next == req->tail)
+		req->next++;
+	if (req->cur == req->tail)
+		req->cur++;
+	req->tail++;
+	rxo_ring_consume(&req->ring);
+}
+
+void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	rxo_req_complete(qp, status);
+	rxo_qp_error(qp);
+}
+
+/* Copy WQEs that the process has posted since. */
+static bool rxo_req_fetch(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (rxo_ring_pending(&req->ring) <= req->head - req->tail)
+		return false;
+	rxo_swqe_copy(qp, rxo_qp_swqe(qp, req->head),
+		      rxo_ring_elem(&req->ring, req->head));
+	req->head++;
+	return true;
+}
+
+/* The process gets everything back that it has posted. */
+static bool rxo_req_flush(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (req->tail == req->head && !rxo_req_fetch(qp))
+		return false;
+	rxo_req_complete(qp, IB_WC_WR_FLUSH_ERR);
+	return true;
+}
+
+static bool rxo_req_reads_pending(struct rxo_qp *qp)
+{
+	return qp->req.rd_left < qp->attr.max_rd_atomic;
+}
+
+static int rxo_req_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
+{
+	if (wqe->opcode == IB_WR_BIND_MW)
+		return rxo_mw_bind(qp->ib.pd, qp->ib.qp_num, &wqe->bind) ?
+			       IB_WC_MW_BIND_ERR :
+			       0;
+	return rxo_mw_invalidate(qp->ib.pd, qp->ib.qp_num, wqe->inv_rkey) ?
+		       IB_WC_LOC_QP_OP_ERR :
+		       0;
+}
+
+/* What can be known to be wrong before the first packet. */
+static u8 rxo_req_check(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 npkts)
+{
+	bool rd_atomic = rxo_swqe_is_rd_atomic(wqe);
+
+	if (npkts > RXO_MAX_MSG_PSNS)
+		return IB_WC_LOC_LEN_ERR;
+	if (rd_atomic && !qp->attr.max_rd_atomic)
+		return IB_WC_LOC_QP_OP_ERR;
+	if (!(wqe->flags & IB_SEND_INLINE) &&
+	    !rxo_sge_check(qp, wqe->sge, wqe->num_sge,
+			   rd_atomic ? RXO_TO_MR : RXO_FROM_MR)) {
+		rxo_count(qp->dev, local_protection_errors);
+		return IB_WC_LOC_PROT_ERR;
+	}
+	return 0;
+}
+
+/* Everything before the WQE at @next is on its way; is it this one's turn? */
+static bool rxo_req_begin(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+	struct rxo_swqe *wqe;
+	u32 npkts;
+
+	if (qp->state == IB_QPS_SQD)
+		return false;
+	if (req->next == req->head && !rxo_req_fetch(qp))
+		return false;
+	wqe = rxo_qp_swqe(qp, req->next);
+
+	if (wqe->bad) {
+		/* An error completes in its turn. */
+		if (req->tail != req->next)
+			return false;
+		rxo_req_fail(qp, wqe->bad);
+		return true;
+	}
+	if (wqe->flags & IB_SEND_FENCE && rxo_req_reads_pending(qp))
+		return false;
+
+	if (rxo_swqe_is_local(wqe)) {
+		wqe->bad = rxo_req_local(qp, wqe);
+		wqe->state = RXO_SWQE_DONE;
+		req->cur = ++req->next;
+		rxo_req_advance(qp);
+		return true;
+	}
+
+	npkts = rxo_rc_packets(wqe->len, qp->mtu);
+	wqe->bad = rxo_req_check(qp, wqe, npkts);
+	if (wqe->bad)
+		return true;
+	if (rxo_swqe_is_rd_atomic(wqe)) {
+		if (!req->rd_left ||
+		    req->read_psns + npkts > RXO_MAX_MSG_PSNS)
+			return false;
+		req->rd_left--;
+		req->read_psns += npkts;
+	}
+	wqe->state = RXO_SWQE_SENT;
+	wqe->first_psn = req->next_psn;
+	wqe->last_psn = rxo_psn_add(req->next_psn, npkts - 1);
+	req->next_psn = rxo_psn_add(req->next_psn, npkts);
+	req->next++;
+	return true;
+}
+
+void rxo_req_advance(struct rxo_qp *qp)
+{
+	struct rxo_swqe *wqe;
+
+	while (qp->state != IB_QPS_ERR && (wqe = rxo_req_oldest(qp)) &&
+	       wqe->state == RXO_SWQE_DONE) {
+		if (wqe->bad)
+			rxo_req_fail(qp, wqe->bad);
+		else
+			rxo_req_complete(qp, IB_WC_SUCCESS);
+	}
+}
+
+/* Bytes of a SEND or WRITE packet; an error is kept until the WQE's turn. */
+static bool rxo_req_fill(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
+			 void *buf, u32 len)
+{
+	int ret;
+
+	if (wqe->flags & IB_SEND_INLINE) {
+		memcpy(buf, wqe->inline_data + off, len);
+		return true;
+	}
+	ret = rxo_sge_copy(qp, &qp->req.park, wqe->sge, wqe->num_sge, off, buf,
+			   len, wqe->len - off, RXO_FROM_MR);
+	if (!ret) {
+		rxo_park_progress(&qp->req.park);
+		return true;
+	}
+	if (ret != -EAGAIN) {
+		rxo_count(qp->dev, local_protection_errors);
+		wqe->bad = IB_WC_LOC_PROT_ERR;
+	}
+	return false;
+}
+
+static void rxo_req_sent(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 npkts)
+{
+	struct rxo_req *req = &qp->req;
+	bool idle = req->psn == req->una;
+
+	req->psn = rxo_psn_add(req->psn, npkts);
+	if (rxo_psn_diff(req->psn, rxo_psn_add(wqe->last_psn, 1)) >= 0)
+		req->cur++;
+	if (idle)
+		rxo_qp_arm_retry(qp);
+}
+
+/* The packet at @psn of the WQE at @cur. */
+static bool rxo_req_send(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+	struct rxo_swqe *wqe = rxo_qp_swqe(qp, req->cur);
+	struct rxo_packet pkt = {};
+	u32 off, npkts = 1;
+	struct sk_buff *skb;
+	void *payload;
+
+	if (wqe->state == RXO_SWQE_DONE) {
+		req->cur++;
+		return true;
+	}
+	if (wqe->bad) {
+		if (req->tail != req->cur)
+			return false;
+		rxo_req_fail(qp, wqe->bad);
+		return true;
+	}
+	if (rxo_psn_diff(req->psn, req->una) >=
+	    (s32)(RXO_WINDOW + req->read_psns))
+		return false;
+
+	off = (u32)rxo_psn_diff(req->psn, wqe->first_psn) * qp->mtu;
+	pkt.qpn = qp->attr.dest_qp_num;
+	pkt.psn = req->psn;
+	rxo_swqe_packet(wqe, off, qp->mtu, &pkt);
+	if (rxo_swqe_is_rd_atomic(wqe)) {
+		npkts = rxo_psn_diff(rxo_psn_add(wqe->last_psn, 1), req->psn);
+	} else if (pkt.ack_req ||
+		   rxo_psn_diff(req->psn, req->ack_psn) >= RXO_ACK_EVERY) {
+		pkt.ack_req = true;
+		req->ack_psn = req->psn;
+	}
+
+	skb = rxo_net_alloc(qp, &pkt, &payload);
+	if (!skb) {
+		/* As if lost on the way; the timer brings it back. */
+		rxo_req_sent(qp, wqe, npkts);
+		return true;
+	}
+	if (pkt.payload_len &&
+	    !rxo_req_fill(qp, wqe, off, payload, pkt.payload_len)) {
+		kfree_skb(skb);
+		return !rxo_park_started(&req->park);
+	}
+	rxo_req_sent(qp, wqe, npkts);
+	rxo_net_send(qp, &pkt, skb);
+	return true;
+}
+
+static void rxo_req_drained(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (qp->state != IB_QPS_SQD || req->drained || req->tail != req->next)
+		return;
+	req->drained = true;
+	qp->attr.sq_draining = 0;
+	if (qp->attr.en_sqd_async_notify)
+		rxo_qp_event(qp, IB_EVENT_SQ_DRAINED);
+}
+
+bool rxo_req_step(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	rxo_run_assert(qp);
+	if (qp->state == IB_QPS_ERR)
+		return rxo_req_flush(qp);
+	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+		return false;
+	if (req->rnr_wait || rxo_park_waiting(&req->park))
+		return false;
+	if (req->cur != req->next)
+		return rxo_req_send(qp);
+	rxo_req_drained(qp);
+	return rxo_req_begin(qp);
+}
+
+void rxo_req_go_back(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	rxo_run_assert(qp);
+	rxo_count(qp->dev, retransmits);
+	req->psn = req->una;
+	req->ack_psn = req->una;
+	req->cur = req->tail;
+	rxo_qp_arm_retry(qp);
+}
+
+void rxo_req_retry(struct rxo_qp *qp)
+{
+	if (!qp->req.retries) {
+		rxo_count(qp->dev, retry_exceeded);
+		rxo_req_fail(qp, IB_WC_RETRY_EXC_ERR);
+		return;
+	}
+	qp->req.retries--;
+	rxo_req_go_back(qp);
+}
+
+void rxo_req_rnr(struct rxo_qp *qp, u8 timer)
+{
+	struct rxo_req *req = &qp->req;
+
+	rxo_run_assert(qp);
+	if (!req->rnr_retries) {
+		rxo_count(qp->dev, rnr_retry_exceeded);
+		rxo_req_fail(qp, IB_WC_RNR_RETRY_EXC_ERR);
+		return;
+	}
+	if (req->rnr_retries != 7)
+		req->rnr_retries--;
+	rxo_req_go_back(qp);
+	req->rnr_wait = true;
+	hrtimer_start(&qp->rnr_timer, ns_to_ktime(rxo_rnr_usec(timer) * (u64)NSEC_PER_USEC),
+		      HRTIMER_MODE_REL_SOFT);
+}
+
+void rxo_req_rnr_over(struct rxo_qp *qp)
+{
+	rxo_run_assert(qp);
+	if (!qp->req.rnr_wait)
+		return;
+	qp->req.rnr_wait = false;
+	rxo_qp_arm_retry(qp);
+}
+
+void rxo_req_timeout(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	rxo_run_assert(qp);
+	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+		return;
+	if (req->psn == req->una || req->rnr_wait)
+		return;
+	/* Our own fault is not the peer's silence. */
+	if (rxo_park_started(&qp->comp.park)) {
+		rxo_qp_arm_retry(qp);
+		return;
+	}
+	if (ktime_before(ktime_get(), qp->retry_at)) {
+		hrtimer_start(&qp->retry_timer, qp->retry_at,
+			      HRTIMER_MODE_ABS_SOFT);
+		return;
+	}
+	rxo_count(qp->dev, timeouts);
+	rxo_req_retry(qp);
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <rdma/ib_user_verbs.h>
+
+#include "access.h"
+#include "cq.h"
+#include "dev.h"
+#include "mr.h"
+#include "net.h"
+#include "qp.h"
+#include "resp.h"
+#include "sge.h"
+#include "wire/rc.h"
+
+/* As libibverbs names it in ibv_wc_flags; IB_WC_WITH_INVALIDATE is another bit. */
+#define RXO_WC_WITH_INV BIT(3)
+
+void rxo_resp_fail(struct rxo_qp *qp, u32 psn, u8 code)
+{
+	rxo_nak(qp, psn, code);
+	rxo_qp_error(qp);
+}
+
+static int rxo_resp_pop(struct rxo_qp *qp, struct rxo_recv *recv)
+{
+	return qp->ib.srq ? rxo_srq_pop(to_rxo_srq(qp->ib.srq), recv) :
+			    rxo_rq_pop(&qp->rq, recv);
+}
+
+static void rxo_resp_post(struct rxo_qp *qp, struct ib_uverbs_wc *wc,
+			  bool solicited)
+{
+	wc->wr_id = qp->resp.recv.wr_id;
+	wc->qp_num = qp->ib.qp_num;
+	wc->src_qp = qp->attr.dest_qp_num;
+	wc->port_num = 1;
+	if (!rxo_cq_post(to_rxo_cq(qp->ib.recv_cq), wc, solicited) &&
+	    qp->state != IB_QPS_ERR) {
+		rxo_qp_event(qp, IB_EVENT_QP_FATAL);
+		rxo_qp_error(qp);
+	}
+	qp->resp.have_recv = false;
+}
+
+/* The receive WQE in use ends with an error. */
+static void rxo_resp_recv_error(struct rxo_qp *qp, enum ib_wc_status status)
+{
+	struct ib_uverbs_wc wc = { .status = status, .opcode = IB_WC_RECV };
+
+	rxo_resp_post(qp, &wc, true);
+}
+
+/* One receive WQE a step; what an SRQ holds is not this QP's. */
+static bool rxo_resp_flush(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	if (resp->skb) {
+		kfree_skb(resp->skb);
+		resp->skb = NULL;
+	}
+	resp->read.active = false;
+	if (!resp->have_recv &&
+	    (qp->ib.srq || !rxo_rq_pop(&qp->rq, &resp->recv))) {
+		if (qp->ib.srq && !qp->last_wqe_seen) {
+			qp->last_wqe_seen = true;
+			rxo_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
+		}
+		return false;
+	}
+	rxo_resp_recv_error(qp, IB_WC_WR_FLUSH_ERR);
+	return true;
+}
+
+/* Opcode flags against the rights that modify_qp gave. */
+static bool rxo_resp_allowed(struct rxo_qp *qp, u32 flags)
+{
+	int access = qp->attr.qp_access_flags;
+
+	if (flags & RXO_OP_READ)
+		return access & IB_ACCESS_REMOTE_READ &&
+		       qp->attr.max_dest_rd_atomic;
+	if (flags & RXO_OP_ATOMIC)
+		return access & IB_ACCESS_REMOTE_ATOMIC &&
+		       qp->attr.max_dest_rd_atomic;
+	if (flags & RXO_OP_WRITE)
+		return access & IB_ACCESS_REMOTE_WRITE;
+	return flags & RXO_OP_SEND;
+}
+
+/*
+ * Does the packet need a receive WQE that is not there yet: a SEND from its first
+ * packet on, a WRITE with immediate for its last.
+ */
+static bool rxo_resp_needs_recv(const struct rxo_packet *pkt)
+{
+	if (pkt->flags & RXO_OP_SEND)
+		return pkt->flags & RXO_OP_FIRST;
+	return pkt->flags & RXO_OP_WRITE && pkt->flags & RXO_OP_IMM;
+}
+
+/* Returns false when the request is answered with that. */
+static bool rxo_resp_take_recv(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_resp *resp = &qp->resp;
+	int ret;
+
+	if (resp->have_recv)
+		return true;
+	ret = rxo_resp_pop(qp, &resp->recv);
+	if (!ret) {
+		rxo_nak_rnr(qp, psn);
+		/* What follows is dropped without a word. */
+		resp->nak_sent = true;
+		return false;
+	}
+	resp->have_recv = true;
+	resp->recv_off = 0;
+	if (ret < 0) {
+		rxo_count(qp->dev, bad_wqes);
+		rxo_resp_recv_error(qp, IB_WC_LOC_QP_OP_ERR);
+		rxo_resp_fail(qp, psn, RXO_NAK_REM_OP);
+		return false;
+	}
+	return true;
+}
+
+static int rxo_resp_send_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			      void *payload)
+{
+	struct rxo_resp *resp = &qp->resp;
+	struct rxo_recv *recv = &resp->recv;
+	int ret;
+
+	if (pkt->payload_len > recv->len - resp->recv_off) {
+		rxo_count(qp->dev, local_length_errors);
+		rxo_resp_recv_error(qp, IB_WC_LOC_LEN_ERR);
+		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		return -EMSGSIZE;
+	}
+	ret = rxo_sge_copy(qp, &resp->park, recv->sge, recv->num_sge,
+			   resp->recv_off, payload, pkt->payload_len,
+			   recv->len - resp->recv_off, RXO_TO_MR);
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret) {
+		rxo_count(qp->dev, local_protection_errors);
+		rxo_resp_recv_error(qp, IB_WC_LOC_PROT_ERR);
+		rxo_resp_fail(qp, pkt->psn, RXO_NAK_REM_OP);
+		return ret;
+	}
+	resp->recv_off += pkt->payload_len;
+	return 0;
+}
+
+static int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn)
+{
+	rxo_count(qp->dev, remote_access_errors);
+	rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);
+	rxo_resp_fail(qp, psn, RXO_NAK_REM_ACCESS);
+	return -EACCES;
+}
+
+static int rxo_resp_write_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			       void *payload)
+{
+	struct rxo_resp *resp = &qp->resp;
+	struct rxo_mr *mr;
+	u64 iova, whole;
+	int ret = 0;
+
+	if (pkt->flags & RXO_OP_RETH) {
+		resp->va = pkt->va;
+		resp->rkey = pkt->rkey;
+		resp->resid = pkt->rdma_len;
+	}
+	/* IBTA 9.7.4.1.5: the key does not matter where no byte moves. */
+	if (!resp->resid)
+		return 0;
+
+	/* All of the message is checked before its first byte is written. */
+	iova = whole = resp->va;
+	mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, resp->rkey,
+			IB_ACCESS_REMOTE_WRITE, &iova, resp->resid);
+	if (IS_ERR(mr))
+		return rxo_resp_remote_error(qp, pkt->psn);
+	ret = rxo_access_copy(mr, iova, payload, pkt->payload_len, RXO_TO_MR);
+	if (ret == -EAGAIN)
+		ret = rxo_park(&resp->park, mr, iova, pkt->payload_len,
+			       resp->resid, RXO_TO_MR);
+	rxo_mr_put(mr);
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret)
+		return rxo_resp_remote_error(qp, pkt->psn);
+	resp->va = whole + pkt->payload_len;
+	resp->resid -= pkt->payload_len;
+	return 0;
+}
+
+static int rxo_resp_atomic(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	bool cas = (pkt->opcode & RXO_OPERATION_MASK) == RXO_COMPARE_SWAP;
+	struct rxo_res *res;
+	u64 iova = pkt->va, orig = 0;
+	struct rxo_mr *mr;
+	int ret;
+
+	mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, pkt->rkey,
+			IB_ACCESS_REMOTE_ATOMIC, &iova, sizeof(u64));
+	if (IS_ERR(mr))
+		return rxo_resp_remote_error(qp, pkt->psn);
+	ret = rxo_access_atomic(mr, iova,
+				cas ? RXO_ATOMIC_CMP_SWAP :
+				      RXO_ATOMIC_FETCH_ADD,
+				pkt->swap_add, pkt->compare, &orig);
+	if (ret == -EAGAIN)
+		ret = rxo_park(&qp->resp.park, mr, iova, sizeof(u64),
+			       sizeof(u64), RXO_TO_MR);
+	rxo_mr_put(mr);
+	if (ret == -EAGAIN)
+		return ret;
+	if (ret == -EINVAL) {
+		rxo_count(qp->dev, invalid_requests);
+		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		return ret;
+	}
+	if (ret)
+		return rxo_resp_remote_error(qp, pkt->psn);
+
+	res = rxo_resp_remember(qp);
+	res->atomic = true;
+	res->first_psn = pkt->psn;
+	res->last_psn = pkt->psn;
+	res->orig = orig;
+	return 0;
+}
+
+static int rxo_resp_read(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	u64 iova = pkt->va;
+	struct rxo_res *res;
+	struct rxo_mr *mr;
+	u32 npkts = rxo_rc_packets(pkt->rdma_len, qp->mtu);
+
+	if (npkts > RXO_MAX_MSG_PSNS) {
+		rxo_count(qp->dev, invalid_requests);
+		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		return -EINVAL;
+	}
+	if (pkt->rdma_len) {
+		mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, pkt->rkey,
+				IB_ACCESS_REMOTE_READ, &iova, pkt->rdma_len);
+		if (IS_ERR(mr))
+			return rxo_resp_remote_error(qp, pkt->psn);
+		rxo_mr_put(mr);
+	}
+	res = rxo_resp_remember(qp);
+	res->first_psn = pkt->psn;
+	res->last_psn = rxo_psn_add(pkt->psn, npkts - 1);
+	res->va = pkt->va;
+	res->len = pkt->rdma_len;
+	res->rkey = pkt->rkey;
+	return 0;
+}
+
+static int rxo_resp_execute(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			    void *payload)
+{
+	if (pkt->flags & RXO_OP_READ)
+		return rxo_resp_read(qp, pkt);
+	if (pkt->flags & RXO_OP_ATOMIC)
+		return rxo_resp_atomic(qp, pkt);
+	if (pkt->flags & RXO_OP_WRITE)
+		return rxo_resp_write_data(qp, pkt, payload);
+	return rxo_resp_send_data(qp, pkt, payload);
+}
+
+/* The message is here whole: tell the process, if a receive WQE was used. */
+static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	struct rxo_resp *resp = &qp->resp;
+	struct ib_uverbs_wc wc = { .status = IB_WC_SUCCESS };
+
+	if (pkt->flags & RXO_OP_INV &&
+	    rxo_mw_invalidate(qp->ib.pd, qp->ib.qp_num, pkt->rkey)) {
+		rxo_count(qp->dev, remote_access_errors);
+		rxo_resp_recv_error(qp, IB_WC_MW_BIND_ERR);
+		rxo_resp_fail(qp, pkt->psn, RXO_NAK_REM_ACCESS);
+		return false;
+	}
+	resp->msn = (resp->msn + 1) & RXO_PSN_MASK;
+	if (!resp->have_recv)
+		return true;
+
+	if (pkt->flags & RXO_OP_WRITE) {
+		wc.opcode = IB_WC_RECV_RDMA_WITH_IMM;
+		wc.byte_len = resp->len;
+	} else {
+		wc.opcode = IB_WC_RECV;
+		wc.byte_len = resp->recv_off;
+	}
+	if (pkt->flags & RXO_OP_IMM) {
+		wc.wc_flags |= IB_WC_WITH_IMM;
+		wc.ex.imm_data = pkt->imm;
+	}
+	if (pkt->flags & RXO_OP_INV) {
+		wc.wc_flags |= RXO_WC_WITH_INV;
+		wc.ex.invalidate_rkey = pkt->rkey;
+	}
+	rxo_resp_post(qp, &wc, pkt->se);
+	return true;
+}
+
+/* Checks in the order of IBTA 9.7.4.1. 0: executed or answered; -EAGAIN: parked. */
+static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			    void *payload)
+{
+	struct rxo_resp *resp = &qp->resp;
+	u32 npkts = 1;
+	int ret;
+
+	switch (rxo_rc_check_psn(resp->epsn, pkt->psn, resp->nak_sent)) {
+	case RXO_PSN_EXPECTED:
+		break;
+	case RXO_PSN_DUPLICATE:
+		rxo_resp_duplicate(qp, pkt);
+		return 0;
+	case RXO_PSN_GAP:
+		rxo_count(qp->dev, rcvd_out_of_sequence);
+		rxo_nak(qp, resp->epsn, RXO_NAK_PSN);
+		resp->nak_sent = true;
+		return 0;
+	default:
+		rxo_count(qp->dev, rcvd_out_of_sequence);
+		return 0;
+	}
+
+	if (!rxo_check_order(resp->prev, pkt->flags) ||
+	    !rxo_resp_allowed(qp, pkt->flags) ||
+	    !rxo_check_length(pkt, qp->mtu, resp->resid)) {
+		rxo_count(qp->dev, invalid_requests);
+		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		return 0;
+	}
+	if (rxo_resp_needs_recv(pkt) && !rxo_resp_take_recv(qp, pkt->psn))
+		return 0;
+	if (pkt->flags & RXO_OP_RETH)
+		resp->len = pkt->rdma_len;
+
+	ret = rxo_resp_execute(qp, pkt, payload);
+	if (ret)
+		return ret == -EAGAIN ? ret : 0;
+	rxo_park_progress(&resp->park);
+
+	if (pkt->flags & RXO_OP_READ)
+		npkts = rxo_rc_packets(pkt->rdma_len, qp->mtu);
+	resp->epsn = rxo_psn_add(resp->epsn, npkts);
+	resp->prev = pkt->flags;
+	resp->nak_sent = false;
+	if (pkt->flags & RXO_OP_LAST && !rxo_resp_message(qp, pkt))
+		return 0;
+
+	if (pkt->flags & RXO_OP_READ)
+		rxo_resp_read_begin(qp, pkt);
+	else if (pkt->flags & RXO_OP_ATOMIC)
+		rxo_ack_atomic(qp, pkt->psn,
+			       qp->resp.res[qp->resp.res_next - 1].orig);
+	else if (pkt->ack_req)
+		rxo_ack(qp, pkt->psn);
+	return 0;
+}
+
+static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct rxo_packet pkt;
+
+	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
+	    RXO_PARSE_OK)
+		return 0;
+	if ((pkt.opcode & RXO_TRANSPORT_MASK) != RXO_RC) {
+		rxo_count(qp->dev, rcvd_wrong_transport);
+		return 0;
+	}
+	if (!rxo_net_from_peer(&qp->path, skb)) {
+		rxo_count(qp->dev, rcvd_wrong_peer);
+		return 0;
+	}
+	/* IBTA 10.3.1: the first message of a connection is an event too. */
+	if (qp->state == IB_QPS_RTR && !qp->comm_est) {
+		qp->comm_est = true;
+		rxo_qp_event(qp, IB_EVENT_COMM_EST);
+	}
+	return rxo_resp_request(qp, &pkt, skb->data + pkt.hdr_len);
+}
+
+bool rxo_resp_step(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+	struct sk_buff *skb;
+
+	rxo_run_assert(qp);
+	if (rxo_park_waiting(&resp->park))
+		return false;
+	if (qp->state == IB_QPS_ERR && rxo_resp_flush(qp))
+		return true;
+	if (resp->read.active)
+		return rxo_resp_read_step(qp);
+
+	skb = resp->skb;
+	resp->skb = NULL;
+	if (!skb)
+		skb = rxo_run_dequeue(qp, &qp->run.requests);
+	if (!skb)
+		return false;
+
+	if (qp->state != IB_QPS_RTR && qp->state != IB_QPS_RTS &&
+	    qp->state != IB_QPS_SQD) {
+		rxo_count(qp->dev, rcvd_no_qp);
+	} else if (rxo_resp_packet(qp, skb) == -EAGAIN) {
+		resp->skb = skb;
+		return true;
+	}
+	consume_skb(skb);
+	return true;
+}

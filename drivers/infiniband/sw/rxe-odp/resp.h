@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The responder: checks a peer's requests in the order of IBTA 9.7.4.1, executes
+ * and answers them. Called by the QP's runner.
+ */
+#ifndef RXO_RESP_H
+#define RXO_RESP_H
+
+#include <linux/types.h>
+
+struct rxo_packet;
+struct rxo_qp;
+struct rxo_res;
+struct sk_buff;
+
+/**
+ * rxo_resp_step() - take one request, send one packet of a READ, or flush
+ * @qp: the QP
+ *
+ * Return: true when something was done.
+ */
+bool rxo_resp_step(struct rxo_qp *qp);
+
+/* Between resp.c, resp_read.c and ack.c. */
+
+/* Acknowledge all up to and with @psn. */
+void rxo_ack(struct rxo_qp *qp, u32 psn);
+/* enum rxo_nak, for @psn. */
+void rxo_nak(struct rxo_qp *qp, u32 psn, u8 code);
+/* No receive WQE for @psn. */
+void rxo_nak_rnr(struct rxo_qp *qp, u32 psn);
+void rxo_ack_atomic(struct rxo_qp *qp, u32 psn, u64 orig);
+
+/* NAK @psn for good; the QP goes to the error state. */
+void rxo_resp_fail(struct rxo_qp *qp, u32 psn, u8 code);
+
+/* Begin to answer a READ request; its packets go out in later steps. */
+void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt);
+bool rxo_resp_read_step(struct rxo_qp *qp);
+
+/* Answer a request that has been executed before. */
+void rxo_resp_duplicate(struct rxo_qp *qp, const struct rxo_packet *pkt);
+
+/* A slot to remember a READ or atomic in. */
+struct rxo_res *rxo_resp_remember(struct rxo_qp *qp);
+
+#endif /* RXO_RESP_H */

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * READ responses, and duplicates of what has been executed.
+ */
+#include "access.h"
+#include "dev.h"
+#include "mr.h"
+#include "net.h"
+#include "qp.h"
+#include "resp.h"
+#include "wire/hdr.h"
+#include "wire/range.h"
+#include "wire/rc.h"
+
+struct rxo_res *rxo_resp_remember(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+	struct rxo_res *res;
+
+	/* IBTA 9.7.4.1.9: as many as the peer was told it may have. */
+	if (resp->res_next >= max_t(u32, qp->attr.max_dest_rd_atomic, 1))
+		resp->res_next = 0;
+	res = &resp->res[resp->res_next++];
+	memset(res, 0, sizeof(*res));
+	res->used = true;
+	return res;
+}
+
+static struct rxo_res *rxo_resp_find(struct rxo_qp *qp, u32 psn)
+{
+	struct rxo_res *res = qp->resp.res;
+	int i;
+
+	for (i = 0; i < RXO_MAX_RD_ATOMIC; i++, res++)
+		if (res->used && rxo_psn_diff(psn, res->first_psn) >= 0 &&
+		    rxo_psn_diff(psn, res->last_psn) <= 0)
+			return res;
+	return NULL;
+}
+
+void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	resp->read.active = true;
+	resp->read.begun = false;
+	resp->read.psn = pkt->psn;
+	resp->read.rkey = pkt->rkey;
+	resp->read.va = pkt->va;
+	resp->read.resid = pkt->rdma_len;
+}
+
+static u8 rxo_resp_read_opcode(bool first, bool last)
+{
+	if (first)
+		return RXO_RC | (last ? RXO_READ_RESP_ONLY :
+					RXO_READ_RESP_FIRST);
+	return RXO_RC | (last ? RXO_READ_RESP_LAST : RXO_READ_RESP_MIDDLE);
+}
+
+static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
+{
+	struct rxo_resp *resp = &qp->resp;
+	u64 iova = resp->read.va;
+	struct rxo_mr *mr;
+	int ret;
+
+	mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, resp->read.rkey,
+			IB_ACCESS_REMOTE_READ, &iova, len);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	ret = rxo_access_copy(mr, iova, buf, len, RXO_FROM_MR);
+	if (ret == -EAGAIN)
+		ret = rxo_park(&resp->park, mr, iova, len, resp->read.resid,
+			       RXO_FROM_MR);
+	else
+		rxo_park_progress(&resp->park);
+	rxo_mr_put(mr);
+	return ret;
+}
+
+bool rxo_resp_read_step(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+	u32 len = min(resp->read.resid, qp->mtu);
+	struct rxo_packet pkt = {
+		.opcode = rxo_resp_read_opcode(!resp->read.begun,
+					       len == resp->read.resid),
+		.pkey = RXO_PKEY_DEFAULT,
+		.qpn = qp->attr.dest_qp_num,
+		.psn = resp->read.psn,
+		.syndrome = RXO_SYN_ACK | RXO_SYN_NO_CREDITS,
+		.msn = resp->msn,
+		.payload_len = len,
+	};
+	struct sk_buff *skb;
+	void *payload;
+	int ret;
+
+	skb = rxo_net_alloc(qp, &pkt, &payload);
+	if (!skb) {
+		/* The peer will ask again for what it misses. */
+		resp->read.active = false;
+		return true;
+	}
+	ret = len ? rxo_resp_read_fill(qp, payload, len) : 0;
+	if (ret) {
+		kfree_skb(skb);
+		if (ret == -EAGAIN)
+			return true;
+		resp->read.active = false;
+		rxo_count(qp->dev, remote_access_errors);
+		rxo_resp_fail(qp, resp->read.psn, RXO_NAK_REM_ACCESS);
+		return true;
+	}
+	rxo_count(qp->dev, sent_read_resps);
+	rxo_net_send(qp, &pkt, skb);
+
+	resp->read.begun = true;
+	resp->read.psn = rxo_psn_add(resp->read.psn, 1);
+	resp->read.va += len;
+	resp->read.resid -= len;
+	if (!resp->read.resid)
+		resp->read.active = false;
+	return true;
+}
+
+/*
+ * IBTA 9.7.5.1.5: a READ is executed again, but only inside of what was asked for
+ * the first time; an atomic is answered from memory, never executed again.
+ */
+static void rxo_resp_duplicate_rd(struct rxo_qp *qp,
+				  const struct rxo_packet *pkt)
+{
+	struct rxo_res *res = rxo_resp_find(qp, pkt->psn);
+
+	if (!res || res->atomic != !!(pkt->flags & RXO_OP_ATOMIC))
+		return;
+	if (res->atomic) {
+		rxo_ack_atomic(qp, pkt->psn, res->orig);
+		return;
+	}
+	if (res->rkey == pkt->rkey &&
+	    rxo_range_contains(res->va, res->len, pkt->va, pkt->rdma_len))
+		rxo_resp_read_begin(qp, pkt);
+}
+
+void rxo_resp_duplicate(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	rxo_count(qp->dev, rcvd_duplicates);
+	if (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))
+		rxo_resp_duplicate_rd(qp, pkt);
+	else
+		rxo_ack(qp, rxo_psn_add(qp->resp.epsn, -1));
+}

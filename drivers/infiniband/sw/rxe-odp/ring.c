@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/log2.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "ring.h"
+
+/* A provider could ask for more; no real queue comes near. */
+#define RXO_RING_MAX_BYTES SZ_64M
+
+struct rxo_ring_map {
+	struct rdma_user_mmap_entry entry;
+	void *buf;
+};
+
+int rxo_ring_init(struct rxo_ring *ring, struct ib_ucontext *uctx, u32 elems,
+		  size_t size, struct mminfo *mi)
+{
+	struct rxo_ring_map *map;
+	size_t bytes;
+	u32 slots;
+	int ret;
+
+	if (!elems || elems >= BIT(24))
+		return -EINVAL;
+	/* One slot stays empty, to tell full from empty. */
+	slots = roundup_pow_of_two(elems + 1);
+	size = max_t(size_t, roundup_pow_of_two(size), SMP_CACHE_BYTES);
+	if (check_mul_overflow(slots, size, &bytes) ||
+	    check_add_overflow(bytes, sizeof(*ring->buf), &bytes) ||
+	    bytes > RXO_RING_MAX_BYTES)
+		return -EINVAL;
+	bytes = PAGE_ALIGN(bytes);
+
+	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
+	if (!map)
+		return -ENOMEM;
+	map->buf = vmalloc_user(bytes);
+	if (!map->buf) {
+		ret = -ENOMEM;
+		goto free_map;
+	}
+
+	ring->map = map;
+	ring->buf = map->buf;
+	ring->mask = slots - 1;
+	ring->shift = ilog2(size);
+	ring->index = 0;
+	ring->buf->log2_elem_size = ring->shift;
+	ring->buf->index_mask = ring->mask;
+
+	/* Published last: from here on the process can map it. */
+	ret = rdma_user_mmap_entry_insert(uctx, &map->entry, bytes);
+	if (ret)
+		goto free_buf;
+	mi->offset = rdma_user_mmap_get_offset(&map->entry);
+	mi->size = bytes;
+	return 0;
+
+free_buf:
+	vfree(map->buf);
+	memset(ring, 0, sizeof(*ring));
+free_map:
+	kfree(map);
+	return ret;
+}
+
+void rxo_ring_fini(struct rxo_ring *ring)
+{
+	if (!ring->map)
+		return;
+	rdma_user_mmap_entry_remove(&ring->map->entry);
+	memset(ring, 0, sizeof(*ring));
+}
+
+void rxo_ring_reset(struct rxo_ring *ring)
+{
+	if (!ring->map)
+		return;
+	ring->index = 0;
+	WRITE_ONCE(ring->buf->producer_index, 0);
+	smp_store_release(&ring->buf->consumer_index, 0);
+}
+
+int rxo_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
+{
+	struct rdma_user_mmap_entry *entry;
+	int ret;
+
+	entry = rdma_user_mmap_entry_get(uctx, vma);
+	if (!entry)
+		return -EINVAL;
+	/* The mapping holds its own references on the pages. */
+	ret = remap_vmalloc_range(
+		vma, container_of(entry, struct rxo_ring_map, entry)->buf, 0);
+	rdma_user_mmap_entry_put(entry);
+	return ret;
+}
+
+void rxo_ring_mmap_free(struct rdma_user_mmap_entry *entry)
+{
+	struct rxo_ring_map *map =
+		container_of(entry, struct rxo_ring_map, entry);
+
+	vfree(map->buf);
+	kfree(map);
+}

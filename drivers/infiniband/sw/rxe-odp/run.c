@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "comp.h"
+#include "dev.h"
+#include "qp.h"
+#include "req.h"
+#include "resp.h"
+#include "run.h"
+
+/* Received packets a QP may have waiting; more are dropped, go-back-N recovers. */
+#define RXO_RUN_QUEUE 1024
+
+/* Steps between two looks at what softirqs have brought on this CPU. */
+#define RXO_RUN_BATCH 16
+
+/* Steps before the rest goes to a worker. */
+#define RXO_RUN_BUDGET 256
+
+void rxo_run_assert(struct rxo_qp *qp)
+{
+	WARN_ON_ONCE(!READ_ONCE(qp->run.busy));
+}
+
+/* One step of each part that has something to do. */
+static bool rxo_run_step(struct rxo_qp *qp)
+{
+	bool more;
+
+	more = rxo_comp_step(qp);
+	more |= rxo_resp_step(qp);
+	more |= rxo_req_step(qp);
+	return more;
+}
+
+static void rxo_run_events(struct rxo_qp *qp)
+{
+	u32 events;
+
+	spin_lock_bh(&qp->run.lock);
+	events = qp->run.events;
+	qp->run.events = 0;
+	spin_unlock_bh(&qp->run.lock);
+
+	if (events & RXO_EV_RETRY)
+		rxo_req_timeout(qp);
+	if (events & RXO_EV_RNR)
+		rxo_req_rnr_over(qp);
+	/* DOORBELL and RESUME: the steps look for themselves. */
+}
+
+/*
+ * Be the runner no more. False when there is something to do: @more, or an event;
+ * every new packet sets one, those that a parked side leaves queued do not count.
+ * A verb that wants to enter goes first; it does what is left when it leaves.
+ */
+static bool rxo_run_stop(struct rxo_qp *qp, bool more)
+{
+	struct rxo_run *run = &qp->run;
+	bool stop;
+
+	spin_lock_bh(&run->lock);
+	stop = run->entering || (!more && !run->events);
+	if (stop) {
+		run->busy = false;
+		if (waitqueue_active(&run->idle))
+			wake_up(&run->idle);
+	}
+	spin_unlock_bh(&run->lock);
+	return stop;
+}
+
+static void rxo_run(struct rxo_qp *qp)
+{
+	int budget = RXO_RUN_BUDGET;
+	bool more;
+	int i;
+
+	do {
+		local_bh_disable();
+		rxo_run_events(qp);
+		more = true;
+		for (i = 0; more && i < RXO_RUN_BATCH; i++)
+			more = rxo_run_step(qp);
+		budget -= i;
+		local_bh_enable();
+
+		if (more && budget <= 0 && !READ_ONCE(qp->run.entering)) {
+			/* Ownership goes with it. */
+			rxo_count(qp->dev, budget_yields);
+			queue_work(qp->dev->wq, &qp->run.work);
+			return;
+		}
+	} while (!rxo_run_stop(qp, more));
+}
+
+static void rxo_run_work(struct work_struct *work)
+{
+	struct rxo_qp *qp = container_of(work, struct rxo_qp, run.work);
+
+	rxo_run_assert(qp);
+	rxo_run(qp);
+}
+
+void rxo_run_init(struct rxo_qp *qp)
+{
+	struct rxo_run *run = &qp->run;
+
+	spin_lock_init(&run->lock);
+	__skb_queue_head_init(&run->requests);
+	__skb_queue_head_init(&run->responses);
+	init_waitqueue_head(&run->idle);
+	INIT_WORK(&run->work, rxo_run_work);
+}
+
+void rxo_run_kick(struct rxo_qp *qp, u32 events)
+{
+	struct rxo_run *run = &qp->run;
+	bool mine;
+
+	spin_lock_bh(&run->lock);
+	run->events |= events;
+	mine = !run->busy && !run->entering;
+	if (mine)
+		run->busy = true;
+	spin_unlock_bh(&run->lock);
+	if (mine)
+		rxo_run(qp);
+}
+
+void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb, bool request)
+{
+	struct rxo_run *run = &qp->run;
+	struct sk_buff_head *queue = request ? &run->requests : &run->responses;
+	bool mine;
+
+	spin_lock_bh(&run->lock);
+	if (skb_queue_len(queue) >= RXO_RUN_QUEUE) {
+		spin_unlock_bh(&run->lock);
+		rxo_count(qp->dev, rcvd_queue_full);
+		kfree_skb(skb);
+		return;
+	}
+	__skb_queue_tail(queue, skb);
+	run->events |= RXO_EV_PACKET;
+	mine = !run->busy && !run->entering;
+	if (mine)
+		run->busy = true;
+	spin_unlock_bh(&run->lock);
+	if (mine)
+		rxo_run(qp);
+}
+
+void rxo_run_enter(struct rxo_qp *qp)
+{
+	struct rxo_run *run = &qp->run;
+
+	might_sleep();
+	spin_lock_bh(&run->lock);
+	run->entering++;
+	wait_event_cmd(run->idle, !run->busy, spin_unlock_bh(&run->lock),
+		       spin_lock_bh(&run->lock));
+	run->entering--;
+	run->busy = true;
+	spin_unlock_bh(&run->lock);
+}
+
+void rxo_run_leave(struct rxo_qp *qp)
+{
+	rxo_run_assert(qp);
+	rxo_run(qp);
+}
+
+void rxo_run_purge(struct rxo_qp *qp)
+{
+	struct rxo_run *run = &qp->run;
+
+	rxo_run_assert(qp);
+	spin_lock_bh(&run->lock);
+	run->events = 0;
+	__skb_queue_purge(&run->requests);
+	__skb_queue_purge(&run->responses);
+	spin_unlock_bh(&run->lock);
+}
+
+struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue)
+{
+	struct sk_buff *skb;
+
+	if (skb_queue_empty_lockless(queue))
+		return NULL;
+	spin_lock_bh(&qp->run.lock);
+	skb = __skb_dequeue(queue);
+	spin_unlock_bh(&qp->run.lock);
+	return skb;
+}

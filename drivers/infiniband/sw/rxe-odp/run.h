@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The runner: one at a time works on a QP.
+ *
+ * Whoever brings work (doorbell, received packet, timer, finished fault) puts it
+ * on the QP and, if nobody runs it, becomes its runner and works until nothing
+ * is left, right there, in process or softirq context. Otherwise the present
+ * runner takes the new work along:
+ *
+ *	doorbell, process			packet, softirq
+ *	-----------------			---------------
+ *	lock; busy = true; unlock
+ *	work ...				lock; queue; busy is set; unlock
+ *	work ...
+ *	lock; queue is empty?
+ *	  no: unlock; work on
+ *	  yes: busy = false; unlock
+ *						lock; queue; busy = true; unlock
+ *						work ...
+ *
+ * So a QP's protocol state needs no lock, and none is held from one QP into
+ * another: loopback between two QPs of one host has no lock order. A budget
+ * bounds a run; the rest goes, still owned, to a worker. Verbs that change the
+ * QP enter as its runner.
+ */
+#ifndef RXO_RUN_H
+#define RXO_RUN_H
+
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+struct rxo_qp;
+
+/* Work that is not a packet. */
+#define RXO_EV_DOORBELL BIT(0) /* send WQEs were posted */
+#define RXO_EV_RETRY BIT(1) /* the retransmission timer fired */
+#define RXO_EV_RNR BIT(2) /* the RNR timer fired */
+#define RXO_EV_RESUME BIT(3) /* a fault has ended */
+#define RXO_EV_PACKET BIT(4) /* a packet was queued */
+
+/**
+ * struct rxo_run - embedded in a QP
+ * @lock: protects all below; innermost, taken in softirq
+ * @busy: somebody runs the QP; its protocol state is his
+ * @entering: verbs that wait to be the runner; nobody else becomes it meanwhile
+ * @events: RXO_EV_* not yet seen by the runner
+ * @requests: received, not yet taken by the responder
+ * @responses: received, not yet taken by the completer
+ * @idle: woken when @busy is cleared
+ * @work: goes on when a budget is spent
+ */
+struct rxo_run {
+	spinlock_t lock;
+	bool busy;
+	unsigned int entering;
+	u32 events;
+	struct sk_buff_head requests;
+	struct sk_buff_head responses;
+	wait_queue_head_t idle;
+	struct work_struct work;
+};
+
+void rxo_run_init(struct rxo_qp *qp);
+
+/**
+ * rxo_run_kick() - give a QP work and run it if it is idle
+ * @qp: the QP
+ * @events: RXO_EV_*
+ *
+ * Context: process or softirq.
+ */
+void rxo_run_kick(struct rxo_qp *qp, u32 events);
+
+/**
+ * rxo_run_packet() - give a QP a received packet and run it if it is idle
+ * @qp: the QP
+ * @skb: from BTH to ICRC, checked; consumed
+ * @request: for the responder; else for the completer
+ *
+ * Context: process or softirq.
+ */
+void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb, bool request);
+
+/**
+ * rxo_run_enter() - become the runner, to change the QP
+ * @qp: the QP
+ *
+ * Context: may sleep; ends with rxo_run_leave().
+ */
+void rxo_run_enter(struct rxo_qp *qp);
+
+/**
+ * rxo_run_leave() - do what has come up meanwhile, then be the runner no more
+ * @qp: from rxo_run_enter()
+ *
+ * Context: process.
+ */
+void rxo_run_leave(struct rxo_qp *qp);
+
+/**
+ * rxo_run_purge() - drop all packets and events
+ * @qp: from rxo_run_enter()
+ *
+ * Context: process.
+ */
+void rxo_run_purge(struct rxo_qp *qp);
+
+/**
+ * rxo_run_dequeue() - take the oldest packet
+ * @qp: the QP
+ * @queue: its requests or responses
+ *
+ * Context: the QP's runner.
+ * Return: a packet, or NULL.
+ */
+struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue);
+
+/* The caller is the runner, as far as lockdep can't tell. */
+void rxo_run_assert(struct rxo_qp *qp);
+
+#endif /* RXO_RUN_H */

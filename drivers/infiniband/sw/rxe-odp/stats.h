@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Counters: one for every distinct path, per CPU, shown by "rdma statistic" and
+ * in /sys/class/infiniband/DEV/ports/1/hw_counters.
+ */
+#ifndef RXO_STATS_H
+#define RXO_STATS_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+
+struct ib_device;
+struct rdma_hw_stats;
+struct rxo_dev;
+
+#define RXO_COUNTERS(op)                                                      \
+	op(sent_pkts)                                                         \
+	op(sent_bytes)                                                        \
+	op(rcvd_pkts)                                                         \
+	op(rcvd_bytes)                                                        \
+	op(sent_acks)                                                         \
+	op(sent_naks)                                                         \
+	op(sent_rnr_naks)                                                     \
+	op(sent_read_resps)                                                   \
+	op(send_errors) /* no route, no memory, interface down */             \
+	op(rcvd_malformed) /* headers do not parse */                         \
+	op(rcvd_icrc_errors)                                                  \
+	op(rcvd_no_qp) /* no such QP, or it is not able to receive */         \
+	op(rcvd_wrong_peer) /* addresses or ports are not the connected ones */ \
+	op(rcvd_wrong_transport) /* RC packet at another kind of QP ... */    \
+	op(rcvd_queue_full) /* QP had too much to do; go-back-N recovers */   \
+	op(rcvd_no_memory)                                                    \
+	op(rcvd_duplicates)                                                   \
+	op(rcvd_out_of_sequence)                                              \
+	op(rcvd_naks)                                                         \
+	op(rcvd_rnr_naks)                                                     \
+	op(rcvd_ghosts) /* responses to nothing outstanding */                \
+	op(retransmits) /* times a requester went back */                     \
+	op(timeouts)                                                          \
+	op(retry_exceeded)                                                    \
+	op(rnr_retry_exceeded)                                                \
+	op(remote_access_errors)                                              \
+	op(local_protection_errors)                                           \
+	op(local_length_errors)                                               \
+	op(invalid_requests)                                                  \
+	op(cq_overflows)                                                      \
+	op(bad_wqes) /* a WQE in user memory that makes no sense */           \
+	op(ud_drops) /* datagram without receive, with wrong key, too long */ \
+	op(parks) /* a QP waited for a page */                                \
+	op(resumes)                                                           \
+	op(fault_retries) /* page gone again before it was used */            \
+	op(budget_yields) /* a run had to give the CPU away */                \
+	op(prefetches)
+
+enum rxo_counter {
+#define RXO_COUNTER_ENUM(name) RXO_CNT_##name,
+	RXO_COUNTERS(RXO_COUNTER_ENUM)
+#undef RXO_COUNTER_ENUM
+	RXO_CNT_NUM
+};
+
+struct rxo_stats {
+	u64 v[RXO_CNT_NUM];
+};
+
+#define rxo_count(dev, name) this_cpu_inc((dev)->stats->v[RXO_CNT_##name])
+#define rxo_count_add(dev, name, n) \
+	this_cpu_add((dev)->stats->v[RXO_CNT_##name], n)
+
+/* ib_device_ops */
+struct rdma_hw_stats *rxo_stats_alloc(struct ib_device *ibdev, u32 port);
+int rxo_stats_get(struct ib_device *ibdev, struct rdma_hw_stats *stats,
+		  u32 port, int index);
+
+#endif /* RXO_STATS_H */

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "compat/compat.h"
+#include "cq.h"
+#include "dev.h"
+#include "mr.h"
+#include "mw.h"
+#include "qp.h"
+#include "ring.h"
+#include "run.h"
+#include "srq.h"
+#include "verbs.h"
+
+struct rxo_ucontext {
+	struct ib_ucontext ib;
+};
+
+struct rxo_pd {
+	struct ib_pd ib;
+};
+
+static struct ib_ucontext *rxo_uctx(struct ib_udata *udata)
+{
+	return rdma_udata_to_uverbs_attr_bundle(udata)->context;
+}
+
+static int rxo_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static void rxo_dealloc_ucontext(struct ib_ucontext *uctx)
+{
+}
+
+/*
+ * Rings are memory of ours, not of a device: a process may keep its mappings when
+ * the device goes.
+ */
+static void rxo_disassociate_ucontext(struct ib_ucontext *uctx)
+{
+}
+
+static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static int rxo_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
+{
+	return 0;
+}
+
+static int rxo_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
+			 struct uverbs_attr_bundle *attrs)
+{
+	struct ib_udata *udata = &attrs->driver_udata;
+	struct rxo_cq *cq = to_rxo_cq(ibcq);
+	struct rxe_create_cq_resp resp = {};
+	int ret;
+
+	if (attr->flags)
+		return -EOPNOTSUPP;
+	if (attr->comp_vector >= ibcq->device->num_comp_vectors ||
+	    attr->cqe > INT_MAX)
+		return -EINVAL;
+	if (udata->outlen < sizeof(resp))
+		return -EINVAL;
+	ret = rxo_cq_init(cq, rxo_uctx(udata), attr->cqe, &resp.mi);
+	if (ret)
+		return ret;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (ret)
+		rxo_cq_fini(cq);
+	return ret;
+}
+
+static int rxo_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
+{
+	rxo_cq_fini(to_rxo_cq(ibcq));
+	return 0;
+}
+
+static int rxo_resize_cq(struct ib_cq *ibcq, rxo_compat_cqe_t cqe,
+			 struct ib_udata *udata)
+{
+	struct rxe_resize_cq_resp resp = {};
+	int ret;
+
+	if (udata->outlen < sizeof(resp) || cqe > INT_MAX)
+		return -EINVAL;
+	ret = rxo_cq_resize(to_rxo_cq(ibcq), rxo_uctx(udata), cqe, &resp.mi);
+	return ret ?: ib_copy_to_udata(udata, &resp, sizeof(resp));
+}
+
+static int rxo_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
+			  struct ib_udata *udata)
+{
+	struct rxo_srq *srq = to_rxo_srq(ibsrq);
+	struct rxe_create_srq_resp resp = {};
+	int ret;
+
+	if (!udata || udata->outlen < sizeof(resp))
+		return -EINVAL;
+	ret = rxo_srq_init(srq, rxo_uctx(udata), init, &resp.mi);
+	if (ret)
+		return ret;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (ret)
+		rxo_srq_fini(srq);
+	return ret;
+}
+
+static int rxo_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
+			  enum ib_srq_attr_mask mask, struct ib_udata *udata)
+{
+	struct rxe_modify_srq_cmd cmd = {};
+	struct mminfo mi = {};
+	int ret;
+
+	/* The provider wants the new ring's place in memory of its own. */
+	if (mask & IB_SRQ_MAX_WR) {
+		if (!udata || udata->inlen < sizeof(cmd))
+			return -EINVAL;
+		ret = ib_copy_from_udata(&cmd, udata, sizeof(cmd));
+		if (ret)
+			return ret;
+	}
+	ret = rxo_srq_modify(to_rxo_srq(ibsrq),
+			     udata ? rxo_uctx(udata) : NULL, attr, mask, &mi);
+	if (ret)
+		return ret;
+	if (mask & IB_SRQ_MAX_WR &&
+	    copy_to_user(u64_to_user_ptr(cmd.mmap_info_addr), &mi, sizeof(mi)))
+		return -EFAULT;
+	return 0;
+}
+
+static int rxo_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
+{
+	rxo_srq_fini(to_rxo_srq(ibsrq));
+	return 0;
+}
+
+static int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
+			 struct ib_udata *udata)
+{
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	struct rxe_create_qp_resp resp = {};
+	int ret;
+
+	if (!udata || udata->outlen < sizeof(resp))
+		return -EINVAL;
+	ret = rxo_qp_init(qp, rxo_uctx(udata), init, &resp.rq_mi, &resp.sq_mi);
+	if (ret)
+		return ret;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (ret)
+		rxo_qp_fini(qp);
+	return ret;
+}
+
+static int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
+{
+	rxo_qp_fini(to_rxo_qp(ibqp));
+	return 0;
+}
+
+/*
+ * The doorbell: libibverbs has put the WQEs into the send queue, and the call
+ * brings none.
+ */
+static int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
+			 const struct ib_send_wr **bad_wr)
+{
+	if (wr) {
+		*bad_wr = wr;
+		return -EOPNOTSUPP;
+	}
+	rxo_run_kick(to_rxo_qp(ibqp), RXO_EV_DOORBELL);
+	return 0;
+}
+
+static struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length,
+				     u64 iova, int access,
+				     RXO_COMPAT_DMAH_ARG struct ib_udata *udata)
+{
+	struct rxo_mr *mr = rxo_mr_create(ibpd, start, length, iova, access);
+
+	return IS_ERR(mr) ? ERR_CAST(mr) : &mr->ib;
+}
+
+static int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
+{
+	return rxo_mr_destroy(to_rxo_mr(ibmr));
+}
+
+static int rxo_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
+{
+	return rxo_mw_init(to_rxo_dev(ibmw->device), to_rxo_mw(ibmw));
+}
+
+static int rxo_dealloc_mw(struct ib_mw *ibmw)
+{
+	rxo_mw_fini(to_rxo_dev(ibmw->device), to_rxo_mw(ibmw));
+	return 0;
+}
+
+const struct ib_device_ops rxo_verbs_ops = {
+	.alloc_mw = rxo_alloc_mw,
+	.alloc_pd = rxo_alloc_pd,
+	.alloc_ucontext = rxo_alloc_ucontext,
+	.create_cq = rxo_create_cq,
+	.create_qp = rxo_create_qp,
+	.create_srq = rxo_create_srq,
+	.dealloc_mw = rxo_dealloc_mw,
+	.dealloc_pd = rxo_dealloc_pd,
+	.dealloc_ucontext = rxo_dealloc_ucontext,
+	.dereg_mr = rxo_dereg_mr,
+	.destroy_cq = rxo_destroy_cq,
+	.destroy_qp = rxo_destroy_qp,
+	.destroy_srq = rxo_destroy_srq,
+	.disassociate_ucontext = rxo_disassociate_ucontext,
+	.mmap = rxo_ring_mmap,
+	.mmap_free = rxo_ring_mmap_free,
+	.modify_qp = rxo_qp_modify,
+	.modify_srq = rxo_modify_srq,
+	.post_send = rxo_post_send,
+	.query_qp = rxo_qp_query,
+	.query_srq = rxo_srq_query,
+	.reg_user_mr = rxo_reg_user_mr,
+	.req_notify_cq = rxo_cq_req_notify,
+	.RXO_COMPAT_RESIZE_CQ = rxo_resize_cq,
+
+	INIT_RDMA_OBJ_SIZE(ib_cq, rxo_cq, ib),
+	INIT_RDMA_OBJ_SIZE(ib_mw, rxo_mw, ib),
+	INIT_RDMA_OBJ_SIZE(ib_pd, rxo_pd, ib),
+	INIT_RDMA_OBJ_SIZE(ib_qp, rxo_qp, ib),
+	INIT_RDMA_OBJ_SIZE(ib_srq, rxo_srq, ib),
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, rxo_ucontext, ib),
+};
