@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What every test program shares that knows nothing of RDMA: arguments,
+ * cases, verdicts and random numbers.
+ *
+ * A program is a list of cases. Each case runs in a child process of its own,
+ * so a failed check ends that case alone and the kernel takes down whatever
+ * the case had open. The random generator is seeded from the program's seed
+ * and the case's name: a case run by itself sees the same numbers.
+ *
+ * Exit status: 0 every case passed, 1 some failed, 77 all were skipped.
+ */
+#ifndef TESTS_VERBS_TEST_H
+#define TESTS_VERBS_TEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define EXIT_SKIP 77
+
+/* A wait for an event that must come; generous, since TCG is slow. */
+#define WAIT_MS 15000
+/* How long to look for something that must not come. */
+#define QUIET_MS 150
+
+enum mr_mode { MODE_PINNED, MODE_ODP, MODE_IMPLICIT };
+
+struct test_config {
+	const char *dev;	/* device of side a */
+	const char *peer;	/* device of side b, the same one by default */
+	bool v6;
+	enum mr_mode mode;
+	uint64_t seed;
+	int limit;		/* seconds a case may take */
+};
+
+extern struct test_config cfg;
+
+struct test_case {
+	const char *name;
+	void (*run)(void);
+};
+
+int test_main(int argc, char **argv, const struct test_case *cases, size_t n);
+
+#define CASE(fn) { #fn, fn }
+#define TEST_MAIN(...)							\
+	int main(int argc, char **argv)					\
+	{								\
+		static const struct test_case cases[] = { __VA_ARGS__ };\
+									\
+		return test_main(argc, argv, cases, ARRAY_SIZE(cases));	\
+	}
+
+/* End the case with a verdict. Both may be called from any thread. */
+void test_fail(const char *file, int line, const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 3, 4)));
+void test_skip(const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+
+#define fail(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define skip(...) test_skip(__VA_ARGS__)
+#define check(cond, ...)						\
+	do {								\
+		if (!(cond))						\
+			fail(__VA_ARGS__);				\
+	} while (0)
+
+/* Random numbers: reproducible by SEED=, and not shared between threads. */
+uint64_t rnd(void);
+uint64_t rnd_range(uint64_t lo, uint64_t hi);	/* both ends included */
+void rnd_fill(void *p, size_t n);
+
+uint64_t now_ms(void);
+void sleep_ms(unsigned int ms);
+
+/*
+ * Run @fn(@arg) in a forked child and hand back its wait status. The child
+ * ends by test_fail()/test_skip() or by returning.
+ */
+int in_child(void (*fn)(void *arg), void *arg);
+
+/* Run a shell command; its exit status, -1 if it could not be run. */
+int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A number of /proc/self/status or another "Name: value kB" file. */
+long proc_value(const char *path, const char *name);
+
+#endif

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A process killed in the middle of traffic takes its objects with it, whatever
+ * was in flight: no hang, no splat, its peer gets an error at worst, and the
+ * device serves the next one. Also exec, and a device file kept by a child whose
+ * parent, and with it the memory, is gone.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "test.h"
+
+#define PAGES 64
+
+static struct pair p;
+static struct buf l, r;
+
+static void setup(void)
+{
+	pair_open(&p, NULL);
+	buf_new(&l, PAGES * PAGE);
+	buf_new_cold(&r, PAGES * PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+}
+
+/* All operations both ways, until death. */
+static void traffic_forever(void)
+{
+	unsigned int posted = 0, done = 0;
+	struct ibv_wc wc;
+
+	for (;;) {
+		while (posted - done < 40) {
+			size_t len = rnd_range(1, 6 * PAGE);
+
+			q_rdma(posted & 1 ? &p.a : &p.b,
+			       posted & 2 ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE,
+			       posted, posted & 1 ? &l : &r, rnd_range(0, 50 * PAGE),
+			       posted & 1 ? &r : &l, rnd_range(0, 50 * PAGE), len);
+			posted++;
+		}
+		done += ibv_poll_cq(p.a.scq, 1, &wc);
+		done += ibv_poll_cq(p.b.scq, 1, &wc);
+	}
+}
+
+static void device_still_works(void)
+{
+	pair_open(&p, NULL);
+	pair_works(&p);
+	pair_close(&p);
+}
+
+static void await(pid_t pid)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+	int status;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		check(now_ms() < end, "a killed process does not die");
+		sleep_ms(1);
+	}
+}
+
+/* Both ends die at once. */
+static void with_both_ends(void)
+{
+	for (int i = 0; i < 8; i++) {
+		pid_t pid = fork();
+
+		check(pid >= 0, "fork");
+		if (!pid) {
+			setup();
+			traffic_forever();
+		}
+		sleep_ms(50 + rnd_range(0, 150));
+		kill(pid, SIGKILL);
+		await(pid);
+	}
+	device_still_works();
+}
+
+struct address {
+	union ibv_gid gid;
+	uint32_t qpn, psn, rkey;
+	uint64_t at;
+};
+
+static void tell(int fd, struct ep *e, struct buf *b)
+{
+	struct address a = {
+		.gid = e->nic->gid, .qpn = e->qp->qp_num, .psn = e->psn,
+		.rkey = b->rkey, .at = b->base,
+	};
+
+	check(write(fd, &a, sizeof(a)) == sizeof(a), "pipe");
+}
+
+static void connect_to(int fd, struct ep *e, struct buf *peer_buf)
+{
+	struct ibv_qp qp = { 0 };
+	struct nic nic = { .port = e->nic->port };
+	struct ep peer = { .nic = &nic, .qp = &qp };
+	struct address a;
+
+	check(read(fd, &a, sizeof(a)) == sizeof(a), "pipe");
+	nic.gid = a.gid;
+	qp.qp_num = a.qpn;
+	peer.psn = a.psn;
+	peer_buf->rkey = a.rkey;
+	peer_buf->base = a.at;
+	ep_connect(e, &peer);
+}
+
+/* Side b in a process of its own; runs @fn once connected. */
+static pid_t other_process(int to_it[2], int from_it[2], void (*fn)(void))
+{
+	pid_t pid;
+
+	check(!pipe(to_it) && !pipe(from_it), "pipe");
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (pid)
+		return pid;
+	nic_open(&p.nb, cfg.peer);
+	ep_create(&p.b, &p.nb, &opt_rc);
+	buf_new(&r, PAGES * PAGE);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	tell(from_it[1], &p.b, &r);
+	connect_to(to_it[0], &p.b, &l);
+	check(write(from_it[1], "", 1) == 1, "pipe");
+	fn();
+	_exit(0);
+}
+
+static void connect_with_it(int to_it[2], int from_it[2])
+{
+	struct qp_opt opt = opt_rc;
+	char c;
+
+	opt.timeout = 12;
+	opt.retry = 3;
+	nic_open(&p.na, cfg.dev);
+	ep_create(&p.a, &p.na, &opt);
+	buf_new(&l, PAGES * PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_new(&r, PAGES * PAGE);
+	tell(to_it[1], &p.a, &l);
+	connect_to(from_it[0], &p.a, &r);
+	check(read(from_it[0], &c, 1) == 1, "the other process died");
+}
+
+/* Write until the other side no longer answers; what then comes is an error. */
+static void until_error(void)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+	unsigned int n = 0, done = 0;
+	struct ibv_wc wc;
+
+	for (;;) {
+		while (n - done < 20) {
+			q_rdma(&p.a, n & 1 ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, n,
+			       &l, rnd_range(0, 50 * PAGE), &r,
+			       rnd_range(0, 50 * PAGE), rnd_range(1, 6 * PAGE));
+			n++;
+		}
+		wc = wc_wait(p.a.scq);
+		check(wc.wr_id == done, "out of order");
+		done++;
+		if (wc.status != IBV_WC_SUCCESS)
+			break;
+		check(now_ms() < end, "the dead still answer");
+	}
+	check(wc.status == IBV_WC_RETRY_EXC_ERR ||
+	      wc.status == IBV_WC_REM_ACCESS_ERR ||
+	      wc.status == IBV_WC_REM_OP_ERR, "status \"%s\"",
+	      ibv_wc_status_str(wc.status));
+	while (done < n)
+		wc_expect(p.a.scq, done++, IBV_WC_WR_FLUSH_ERR);
+	ep_destroy(&p.a);
+	buf_dereg(&l);
+	nic_close(&p.na);
+}
+
+static void just_wait(void)
+{
+	pause();
+}
+
+static void peer_killed(void)
+{
+	for (int i = 0; i < 4; i++) {
+		int to[2], from[2];
+		pid_t pid = other_process(to, from, just_wait);
+
+		connect_with_it(to, from);
+		do_write(&p.a, &l, 3, &r, 5, 3000);
+		kill(pid, SIGKILL);
+		until_error();
+		await(pid);
+	}
+	device_still_works();
+}
+
+static void do_exec(void)
+{
+	/* The memory goes; the device file is close-on-exec and goes as well. */
+	execl("/bin/sleep", "sleep", "1000", NULL);
+	_exit(1);
+}
+
+static void peer_execs(void)
+{
+	int to[2], from[2];
+	pid_t pid = other_process(to, from, do_exec);
+
+	connect_with_it(to, from);
+	until_error();
+	kill(pid, SIGKILL);
+	await(pid);
+	device_still_works();
+}
+
+/* The memory's owner exits; its child keeps the device file, so QP and MR live. */
+static void leave_a_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		_exit(0);
+	sleep_ms(1500);
+	_exit(0);
+}
+
+static void memory_gone_device_kept(void)
+{
+	int to[2], from[2];
+	pid_t pid;
+
+	need_odp();
+	pid = other_process(to, from, leave_a_child);
+	connect_with_it(to, from);
+	until_error();
+	await(pid);
+	/* Let the child end as well: the last reference goes there. */
+	sleep_ms(1700);
+	device_still_works();
+}
+
+TEST_MAIN(CASE(with_both_ends), CASE(peer_killed), CASE(peer_execs),
+	  CASE(memory_gone_device_kept))

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory in huge pages, transparent and of hugetlbfs: transfers across their
+ * borders, and huge pages that are split or put together beneath the MR.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "test.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define HUGE (2ul << 20)
+#define HUGES 3
+
+static struct pair p;
+static struct buf l, r;
+
+/* A mapping of @HUGES huge pages' size at a multiple of it. */
+static uint8_t *aligned_map(void)
+{
+	size_t len = (HUGES + 1) * HUGE;
+	uint8_t *all = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at;
+
+	check(all != MAP_FAILED, "mmap: %s", strerror(errno));
+	at = (uint8_t *)(((uintptr_t)all + HUGE - 1) & ~(HUGE - 1));
+	if (at != all)
+		munmap(all, at - all);
+	munmap(at + HUGES * HUGE, all + len - (at + HUGES * HUGE));
+	return at;
+}
+
+static void setup(uint8_t *map)
+{
+	rnd_fill(map, HUGES * HUGE);
+	buf_adopt(&r, map, HUGES * HUGE);
+	buf_new(&l, HUGE + 16 * PAGE);
+	pair_open(&p, NULL);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+}
+
+static void teardown(void)
+{
+	buf_check(&l, "local memory");
+	buf_check(&r, "remote memory");
+	buf_free(&l);
+	buf_free(&r);
+	pair_close(&p);
+}
+
+static long huge_kb(void)
+{
+	return proc_value("/proc/self/smaps_rollup", "AnonHugePages");
+}
+
+/* Short and long ones over both inner borders, and at the ends. */
+static void across(void)
+{
+	static const size_t lens[] = { 2, 4099, 70001 };
+
+	for (int border = 1; border < HUGES; border++) {
+		for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
+			size_t at = border * HUGE - rnd_range(1, lens[i] - 1);
+
+			do_write(&p.a, &l, rnd_range(0, PAGE), &r, at, lens[i]);
+			do_read(&p.a, &l, rnd_range(0, PAGE), &r, at, lens[i]);
+			do_send(&p, &l, rnd_range(0, PAGE), &r, at, lens[i]);
+		}
+	}
+	do_write(&p.a, &l, 5, &r, 0, 1);
+	do_write(&p.a, &l, 6, &r, HUGES * HUGE - 1, 1);
+	do_write(&p.a, &l, 7, &r, HUGE - 777, HUGE + 1555);
+	buf_check(&r, "remote memory");
+	buf_check(&l, "local memory");
+}
+
+static uint8_t *thp_map(void)
+{
+	uint8_t *map = aligned_map();
+
+	if (madvise(map, HUGES * HUGE, MADV_HUGEPAGE))
+		skip("no transparent huge pages: %s", strerror(errno));
+	return map;
+}
+
+static void transparent(void)
+{
+	need_odp();
+	setup(thp_map());
+	if (huge_kb() < (long)(HUGES * HUGE / 1024))
+		skip("only %ld kB in huge pages", huge_kb());
+	across();
+	teardown();
+}
+
+/* The device is the first to touch them. */
+static void transparent_cold(void)
+{
+	uint8_t *map;
+
+	need_odp();
+	map = thp_map();
+	setup(map);
+	/* Give them back: zeros from here on, and the next touch is the device's. */
+	check(!madvise(map, HUGES * HUGE, MADV_DONTNEED), "madvise");
+	memset(r.want, 0, r.size);
+	do_write(&p.a, &l, 3, &r, HUGE - 9, 18);
+	do_read(&p.a, &l, 3, &r, 2 * HUGE - 7000, 10000);
+	across();
+	teardown();
+}
+
+/* Four ways to break up one huge page, each with the device using the rest. */
+static void split(void)
+{
+	uint8_t *map;
+
+	need_odp();
+	map = thp_map();
+	setup(map);
+	across();
+	check(!mprotect(map + 9 * PAGE, PAGE, PROT_READ), "mprotect");
+	do_read(&p.a, &l, 77, &r, 8 * PAGE, 3 * PAGE);
+	do_write(&p.a, &l, 77, &r, 10 * PAGE, 3 * PAGE);
+	check(!mprotect(map + 9 * PAGE, PAGE, PROT_READ | PROT_WRITE), "mprotect");
+	check(!madvise(map + HUGE + 20 * PAGE, 2 * PAGE, MADV_DONTNEED), "madvise");
+	memset(r.want + HUGE + 20 * PAGE, 0, 2 * PAGE);
+	do_read(&p.a, &l, 5, &r, HUGE + 19 * PAGE, 4 * PAGE);
+	do_write(&p.a, &l, 8, &r, HUGE + 21 * PAGE - 5, PAGE);
+	check(mmap(map + 2 * HUGE + PAGE, PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED,
+	      "mmap");
+	memset(r.want + 2 * HUGE + PAGE, 0, PAGE);
+	across();
+	check(!madvise(map, HUGES * HUGE, MADV_NOHUGEPAGE), "madvise");
+	across();
+	teardown();
+}
+
+/* Small pages the device knows become a huge one, and go on being right. */
+static void collapse(void)
+{
+	uint8_t *map;
+
+	need_odp();
+	map = aligned_map();
+	check(!madvise(map, HUGES * HUGE, MADV_NOHUGEPAGE), "madvise");
+	setup(map);
+	across();
+	check(!madvise(map, HUGES * HUGE, MADV_HUGEPAGE), "madvise");
+	for (int i = 0; i < HUGES; i++) {
+		if (madvise(map + i * HUGE, HUGE, MADV_COLLAPSE))
+			skip("no collapse: %s", strerror(errno));
+		across();
+	}
+	teardown();
+}
+
+static int set_hugetlb(int n)
+{
+	int fd = open("/proc/sys/vm/nr_hugepages", O_WRONLY), ok;
+
+	if (fd < 0)
+		return -1;
+	ok = dprintf(fd, "%d\n", n);
+	close(fd);
+	return ok > 0 ? 0 : -1;
+}
+
+static void hugetlb(int flags)
+{
+	uint8_t *map;
+
+	need_odp();
+	if (set_hugetlb(HUGES + 2))
+		skip("no hugetlb pages");
+	map = mmap(NULL, HUGES * HUGE, PROT_READ | PROT_WRITE,
+		   flags | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (map == MAP_FAILED) {
+		set_hugetlb(0);
+		skip("hugetlb: %s", strerror(errno));
+	}
+	setup(map);
+	across();
+	check(!madvise(map + HUGE, HUGE, MADV_DONTNEED), "madvise: %s",
+	      strerror(errno));
+	if (flags == MAP_PRIVATE)
+		memset(r.want + HUGE, 0, HUGE);
+	across();
+	teardown();
+	set_hugetlb(0);
+}
+
+static void hugetlb_private(void)
+{
+	hugetlb(MAP_PRIVATE);
+}
+
+static void hugetlb_shared(void)
+{
+	hugetlb(MAP_SHARED);
+}
+
+TEST_MAIN(CASE(transparent), CASE(transparent_cold), CASE(split), CASE(collapse),
+	  CASE(hugetlb_private), CASE(hugetlb_shared))

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Unreliable datagrams: one packet a message, 40 bytes of routing header before
+ * it, the sender's number with it, and only those with the right Q_Key arrive.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "ops.h"
+#include "test.h"
+
+#define GRH 40
+#define QKEY 0x1234567
+
+static struct nic na, nb;
+static struct ep a, b;
+static struct ibv_ah *ah;
+static struct buf src, dst;
+static size_t mtu;
+
+static void bring_up(struct ep *e)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_INIT, .port_num = PORT, .qkey = QKEY,
+	};
+
+	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
+			     IBV_QP_PORT | IBV_QP_QKEY), "INIT");
+	attr.qp_state = IBV_QPS_RTR;
+	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE), "RTR");
+	attr.qp_state = IBV_QPS_RTS;
+	attr.sq_psn = e->psn;
+	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN), "RTS");
+}
+
+static void setup(void)
+{
+	struct ibv_ah_attr attr = { .is_global = 1, .port_num = PORT };
+	struct qp_opt opt = opt_rc;
+
+	opt.type = IBV_QPT_UD;
+	nic_open(&na, cfg.dev);
+	nic_open(&nb, cfg.peer);
+	if (cfg.mode != MODE_PINNED &&
+	    !(na.attr.odp_caps.per_transport_caps.ud_odp_caps & IBV_ODP_SUPPORT_SEND))
+		skip("no ODP for UD");
+	ep_create(&a, &na, &opt);
+	ep_create(&b, &nb, &opt);
+	bring_up(&a);
+	bring_up(&b);
+	attr.grh.dgid = nb.gid;
+	attr.grh.sgid_index = na.gid_index;
+	attr.grh.hop_limit = 64;
+	ah = ibv_create_ah(na.pd, &attr);
+	check(ah, "ibv_create_ah: %s", strerror(errno));
+	mtu = mtu_bytes(na.port.active_mtu);
+	buf_new(&src, 16 * PAGE);
+	buf_new_cold(&dst, 16 * PAGE);
+	buf_reg(&src, &na, ACCESS_ALL);
+	buf_reg(&dst, &nb, ACCESS_ALL);
+}
+
+static void teardown(void)
+{
+	buf_check(&src, "source");
+	buf_check(&dst, "target");
+	check(!ibv_destroy_ah(ah), "ibv_destroy_ah");
+	ep_destroy(&a);
+	ep_destroy(&b);
+	buf_free(&src);
+	buf_free(&dst);
+	nic_close(&na);
+	nic_close(&nb);
+}
+
+static void post(struct wr *w, uint64_t id, size_t off, size_t len, uint32_t qkey)
+{
+	wr_init(w, IBV_WR_SEND_WITH_IMM, id);
+	wr_sge(w, &src, off, len);
+	w->wr.imm_data = htonl(id);
+	w->wr.wr.ud.ah = ah;
+	w->wr.wr.ud.remote_qpn = b.qp->qp_num;
+	w->wr.wr.ud.remote_qkey = qkey;
+	wr_post(&a, w);
+}
+
+/* The header is the network's business, but it names the two ends. */
+static void check_grh(const uint8_t *grh)
+{
+	size_t at = cfg.v6 ? 8 : 32;
+	size_t len = cfg.v6 ? 16 : 4;
+
+	check(!memcmp(grh + at, na.gid.raw + 16 - len, len), "the source's address");
+	check(!memcmp(grh + at + len, nb.gid.raw + 16 - len, len),
+	      "the target's address");
+}
+
+static void one(uint64_t id, size_t len)
+{
+	size_t d = off_for(&dst, len + GRH), s = off_for(&src, len);
+	struct ibv_wc wc;
+	struct wr w;
+
+	q_recv(&b, id, &dst, d, len + GRH);
+	post(&w, id, s, len, QKEY);
+	wc_ok(a.scq, id);
+	wc = wc_ok(b.rcq, id);
+	check(wc.byte_len == len + GRH, "%u bytes instead of %zu", wc.byte_len,
+	      len + GRH);
+	check(wc.wc_flags & IBV_WC_GRH, "no GRH");
+	check((wc.wc_flags & IBV_WC_WITH_IMM) && ntohl(wc.imm_data) == id,
+	      "immediate data");
+	check(wc.src_qp == a.qp->qp_num, "from QP %u", wc.src_qp);
+	check(wc.opcode == IBV_WC_RECV, "opcode %d", wc.opcode);
+	check_grh(dst.map + d);
+	buf_holds(&dst, d, dst.map + d, GRH);
+	buf_moved(&dst, d + GRH, &src, s, len);
+	buf_check(&dst, "target");
+}
+
+static void sizes(void)
+{
+	setup();
+	for (size_t len = 0; len < 10; len++)
+		one(len, len);
+	one(10, mtu - 1);
+	one(11, mtu);
+	for (int i = 12; i < 40; i++)
+		one(i, rnd_range(1, mtu));
+	teardown();
+}
+
+static void wrong_qkey(void)
+{
+	struct wr w;
+
+	setup();
+	q_recv(&b, 1, &dst, 77, 1000);
+	post(&w, 2, 5, 100, QKEY + 1);
+	wc_ok(a.scq, 2);
+	wc_none(b.rcq);
+	post(&w, 3, 5, 100, QKEY);
+	wc_ok(a.scq, 3);
+	check(ntohl(wc_ok(b.rcq, 1).imm_data) == 3, "the wrong one arrived");
+	buf_holds(&dst, 77, dst.map + 77, GRH);
+	buf_moved(&dst, 77 + GRH, &src, 5, 100);
+	teardown();
+}
+
+/* Without a receive it is lost, and the next one is not. */
+static void no_receive(void)
+{
+	struct wr w;
+
+	setup();
+	post(&w, 1, 5, 100, QKEY);
+	wc_ok(a.scq, 1);
+	wc_none(b.rcq);
+	one(2, 999);
+	teardown();
+}
+
+/* A datagram is one packet: a longer one does not go out. */
+static void too_long(void)
+{
+	struct ibv_send_wr *bad;
+	struct ibv_wc wc;
+	struct wr w;
+
+	setup();
+	q_recv(&b, 1, &dst, 77, 3 * PAGE);
+	wr_init(&w, IBV_WR_SEND, 2);
+	wr_sge(&w, &src, 5, mtu + 1);
+	w.wr.wr.ud.ah = ah;
+	w.wr.wr.ud.remote_qpn = b.qp->qp_num;
+	w.wr.wr.ud.remote_qkey = QKEY;
+	if (!ibv_post_send(a.qp, &w.wr, &bad)) {
+		wc = wc_wait(a.scq);
+		check(wc.status == IBV_WC_LOC_LEN_ERR || wc.status == IBV_WC_LOC_QP_OP_ERR,
+		      "status \"%s\"", ibv_wc_status_str(wc.status));
+	}
+	wc_none(b.rcq);
+	teardown();
+}
+
+static void many(void)
+{
+	struct wr w;
+
+	setup();
+	for (int i = 0; i < 50; i++)
+		q_recv(&b, i, &dst, i * 1200 + 3, 1000 + GRH);
+	for (int i = 0; i < 50; i++)
+		post(&w, i, i * 501, 1000, QKEY);
+	for (int i = 0; i < 50; i++) {
+		wc_ok(a.scq, i);
+		check(ntohl(wc_ok(b.rcq, i).imm_data) == (uint32_t)i, "out of order");
+		buf_holds(&dst, i * 1200 + 3, dst.map + i * 1200 + 3, GRH);
+		buf_moved(&dst, i * 1200 + 3 + GRH, &src, i * 501, 1000);
+	}
+	teardown();
+}
+
+TEST_MAIN(CASE(sizes), CASE(wrong_qkey), CASE(no_receive), CASE(too_long), CASE(many))
