@@ -93,6 +93,17 @@ static int rxo_comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
 	return ret;
 }
 
+static bool rxo_comp_ends(const struct rxo_packet *pkt)
+{
+	return pkt->flags & RXO_OP_LAST;
+}
+
+static bool rxo_comp_is_last(const struct rxo_swqe *wqe,
+			     const struct rxo_packet *pkt)
+{
+	return pkt->psn == wqe->last_psn;
+}
+
 /* -EAGAIN: parked, come back with the same packet. */
 static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 			 void *payload)
@@ -124,7 +135,7 @@ static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 		len = min(qp->mtu, wqe->len - off);
 		if (pkt->flags & RXO_OP_ATOMICACKETH ||
 		    pkt->payload_len != len ||
-		    !!(pkt->flags & RXO_OP_LAST) != (pkt->psn == wqe->last_psn))
+		    rxo_comp_ends(pkt) != rxo_comp_is_last(wqe, pkt))
 			goto bad_response;
 		ret = len ? rxo_comp_place(qp, wqe, off, payload, len) : 0;
 	}
@@ -135,7 +146,7 @@ static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 		return 0;
 	}
 	rxo_comp_progress(qp, rxo_psn_add(pkt->psn, 1));
-	if (pkt->psn == wqe->last_psn) {
+	if (rxo_comp_is_last(wqe, pkt)) {
 		rxo_req_complete(qp, IB_WC_SUCCESS);
 		rxo_req_advance(qp);
 	}

@@ -55,7 +55,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 	attr->max_mr_size = U64_MAX;
 	attr->page_size_cap = PAGE_MASK & U32_MAX;
 	attr->max_qp = RXO_MAX_QP;
-	attr->max_qp_wr = RXO_MAX_QP_WR - 1;
+	attr->max_qp_wr = RXO_MAX_QP_WR;
 	attr->device_cap_flags = IB_DEVICE_SYS_IMAGE_GUID |
 				 IB_DEVICE_PORT_ACTIVE_EVENT |
 				 IB_DEVICE_RC_RNR_NAK_GEN |
@@ -66,7 +66,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 	attr->max_recv_sge = RXO_MAX_SGE;
 	attr->max_sge_rd = RXO_MAX_SGE;
 	attr->max_cq = RXO_MAX_CQ;
-	attr->max_cqe = RXO_MAX_CQE - 1;
+	attr->max_cqe = RXO_MAX_CQE;
 	attr->max_mr = RXO_MAX_MR;
 	attr->max_mw = RXO_MAX_MW;
 	attr->max_pd = RXO_MAX_PD;
@@ -75,7 +75,7 @@ static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr
 	attr->max_res_rd_atom = RXO_MAX_RD_ATOMIC * RXO_MAX_QP;
 	attr->atomic_cap = IB_ATOMIC_GLOB;
 	attr->max_srq = RXO_MAX_SRQ;
-	attr->max_srq_wr = RXO_MAX_SRQ_WR - 1;
+	attr->max_srq_wr = RXO_MAX_SRQ_WR;
 	attr->max_srq_sge = RXO_MAX_SGE;
 	attr->max_pkeys = 1;
 	attr->local_ca_ack_delay = 15;

@@ -24,9 +24,9 @@ struct rxo_netns;
 
 #define RXO_MAX_SGE 32
 #define RXO_MAX_INLINE 512
-#define RXO_MAX_QP_WR 16384
-#define RXO_MAX_SRQ_WR 32768
-#define RXO_MAX_CQE 65536
+#define RXO_MAX_QP_WR 16383
+#define RXO_MAX_SRQ_WR 32767
+#define RXO_MAX_CQE 65535
 #define RXO_MAX_QP 65536
 #define RXO_MAX_CQ 65536
 #define RXO_MAX_SRQ 16384

@@ -245,13 +245,16 @@ static bool rxo_net_icrc_ok(struct sk_buff *skb, const void *bth, size_t len)
 }
 
 /* A packet that reached no QP is counted where it came in, if that is ours. */
-#define rxo_net_drop(sk, skb, name)                                    \
-	do {                                                           \
-		struct rxo_dev *__dev = rxo_netns_find_dev(sk, skb);   \
-		if (__dev)                                             \
-			rxo_count(__dev, name);                        \
-		kfree_skb(skb);                                        \
-	} while (0)
+static int rxo_net_drop(struct sock *sk, struct sk_buff *skb,
+			enum rxo_counter counter)
+{
+	struct rxo_dev *dev = rxo_netns_find_dev(sk, skb);
+
+	if (dev)
+		this_cpu_inc(dev->stats->v[counter]);
+	kfree_skb(skb);
+	return 0;
+}
 
 int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 {
@@ -260,25 +263,17 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 	struct rxo_qp *qp;
 	bool here;
 
-	if (!rxo_net_linear(skb)) {
-		rxo_net_drop(sk, skb, rcvd_malformed);
-		return 0;
-	}
+	if (!rxo_net_linear(skb))
+		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_malformed);
 	__skb_pull(skb, sizeof(struct udphdr));
 	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
-	    RXO_PARSE_OK) {
-		rxo_net_drop(sk, skb, rcvd_malformed);
-		return 0;
-	}
-	if (!rxo_net_icrc_ok(skb, skb->data, skb->len)) {
-		rxo_net_drop(sk, skb, rcvd_icrc_errors);
-		return 0;
-	}
+	    RXO_PARSE_OK)
+		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_malformed);
+	if (!rxo_net_icrc_ok(skb, skb->data, skb->len))
+		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_icrc_errors);
 	qp = rxo_qp_find(pkt.qpn);
-	if (!qp) {
-		rxo_net_drop(sk, skb, rcvd_no_qp);
-		return 0;
-	}
+	if (!qp)
+		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_no_qp);
 
 	/* QPNs are unique over all namespaces; packets stay in theirs. */
 	rcu_read_lock();
@@ -286,9 +281,8 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 	here = ndev && net_eq(dev_net(ndev), sock_net(sk));
 	rcu_read_unlock();
 	if (!here) {
-		rxo_net_drop(sk, skb, rcvd_no_qp);
 		rxo_qp_put(qp);
-		return 0;
+		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_no_qp);
 	}
 	rxo_count(qp->dev, rcvd_pkts);
 	rxo_count_add(qp->dev, rcvd_bytes, pkt.payload_len);

@@ -21,6 +21,7 @@ static void rxo_park_work(struct work_struct *work)
 	park->err = err == -EBUSY ? 0 : err;
 	hmm_mirror_put(park->mirror);
 	rxo_count(qp->dev, resumes);
+	/* Pairs with rxo_park_waiting(): err is seen with the state. */
 	smp_store_release(&park->state, RXO_PARK_DONE);
 	rxo_run_kick(qp, RXO_EV_RESUME);
 }
@@ -64,6 +65,7 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 bool rxo_park_waiting(struct rxo_park *park)
 {
 	rxo_run_assert(park->qp);
+	/* Pairs with rxo_park_work(). */
 	switch (smp_load_acquire(&park->state)) {
 	case RXO_PARK_WAITING:
 		return true;

@@ -82,7 +82,9 @@ static void rxo_qp_set_path(struct rxo_qp *qp, const struct rdma_ah_attr *ah,
 	path->flow_label = grh->flow_label & 0xfffff;
 	path->sport = htons(rdma_get_udp_sport(grh->flow_label, qp->ib.qp_num,
 					       dest_qpn));
-	rdma_copy_ah_attr(&qp->attr.ah_attr, ah);
+	qp->attr.ah_attr = *ah;
+	/* ib_core keeps the GID; this copy is for query_qp. */
+	qp->attr.ah_attr.grh.sgid_attr = NULL;
 }
 
 static int rxo_qp_check_mtu(struct rxo_qp *qp, enum ib_mtu mtu)

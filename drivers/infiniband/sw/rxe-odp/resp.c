@@ -165,7 +165,7 @@ static int rxo_resp_write_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 {
 	struct rxo_resp *resp = &qp->resp;
 	struct rxo_mr *mr;
-	u64 iova, whole;
+	u64 iova;
 	int ret = 0;
 
 	if (pkt->flags & RXO_OP_RETH) {
@@ -178,7 +178,7 @@ static int rxo_resp_write_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 		return 0;
 
 	/* All of the message is checked before its first byte is written. */
-	iova = whole = resp->va;
+	iova = resp->va;
 	mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, resp->rkey,
 			IB_ACCESS_REMOTE_WRITE, &iova, resp->resid);
 	if (IS_ERR(mr))
@@ -192,7 +192,7 @@ static int rxo_resp_write_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 		return ret;
 	if (ret)
 		return rxo_resp_remote_error(qp, pkt->psn);
-	resp->va = whole + pkt->payload_len;
+	resp->va += pkt->payload_len;
 	resp->resid -= pkt->payload_len;
 	return 0;
 }

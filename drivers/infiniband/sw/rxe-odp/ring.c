@@ -82,20 +82,21 @@ void rxo_ring_reset(struct rxo_ring *ring)
 		return;
 	ring->index = 0;
 	WRITE_ONCE(ring->buf->producer_index, 0);
-	smp_store_release(&ring->buf->consumer_index, 0);
+	WRITE_ONCE(ring->buf->consumer_index, 0);
 }
 
 int rxo_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 {
 	struct rdma_user_mmap_entry *entry;
+	struct rxo_ring_map *map;
 	int ret;
 
 	entry = rdma_user_mmap_entry_get(uctx, vma);
 	if (!entry)
 		return -EINVAL;
 	/* The mapping holds its own references on the pages. */
-	ret = remap_vmalloc_range(
-		vma, container_of(entry, struct rxo_ring_map, entry)->buf, 0);
+	map = container_of(entry, struct rxo_ring_map, entry);
+	ret = remap_vmalloc_range(vma, map->buf, 0);
 	rdma_user_mmap_entry_put(entry);
 	return ret;
 }

@@ -85,6 +85,7 @@ static inline u32 rxo_ring_capacity(const struct rxo_ring *ring)
 /* Elements that the user has produced and we have not consumed. */
 static inline u32 rxo_ring_pending(const struct rxo_ring *ring)
 {
+	/* Elements are read after the index that announces them. */
 	u32 prod = smp_load_acquire(&ring->buf->producer_index);
 
 	return (prod - ring->index) & ring->mask;
@@ -93,6 +94,7 @@ static inline u32 rxo_ring_pending(const struct rxo_ring *ring)
 /* The user has not yet consumed @n back from our producer index. */
 static inline u32 rxo_ring_unread(const struct rxo_ring *ring)
 {
+	/* A slot is written after the index that frees it was read. */
 	u32 cons = smp_load_acquire(&ring->buf->consumer_index);
 
 	return (ring->index - cons) & ring->mask;
@@ -107,6 +109,7 @@ static inline void *rxo_ring_elem(const struct rxo_ring *ring, u32 index)
 static inline void rxo_ring_consume(struct rxo_ring *ring)
 {
 	ring->index = (ring->index + 1) & ring->mask;
+	/* The element was read before its slot is given back. */
 	smp_store_release(&ring->buf->consumer_index, ring->index);
 }
 
@@ -114,6 +117,7 @@ static inline void rxo_ring_consume(struct rxo_ring *ring)
 static inline void rxo_ring_produce(struct rxo_ring *ring)
 {
 	ring->index = (ring->index + 1) & ring->mask;
+	/* The element is whole before it is announced. */
 	smp_store_release(&ring->buf->producer_index, ring->index);
 }
 

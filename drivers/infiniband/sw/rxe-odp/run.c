@@ -12,8 +12,12 @@
 /* Steps between two looks at what softirqs have brought on this CPU. */
 #define RXO_RUN_BATCH 16
 
-/* Steps before the rest goes to a worker. */
+/*
+ * Steps before the rest goes to a worker; fewer in softirq, so that what we send
+ * over loopback does not overrun a backlog that waits for us to end.
+ */
 #define RXO_RUN_BUDGET 256
+#define RXO_RUN_BUDGET_SOFTIRQ 64
 
 void rxo_run_assert(struct rxo_qp *qp)
 {
@@ -61,8 +65,7 @@ static bool rxo_run_stop(struct rxo_qp *qp, bool more)
 	stop = run->entering || (!more && !run->events);
 	if (stop) {
 		run->busy = false;
-		if (waitqueue_active(&run->idle))
-			wake_up(&run->idle);
+		wake_up(&run->idle);
 	}
 	spin_unlock_bh(&run->lock);
 	return stop;
@@ -70,7 +73,8 @@ static bool rxo_run_stop(struct rxo_qp *qp, bool more)
 
 static void rxo_run(struct rxo_qp *qp)
 {
-	int budget = RXO_RUN_BUDGET;
+	int budget = in_serving_softirq() ? RXO_RUN_BUDGET_SOFTIRQ :
+					    RXO_RUN_BUDGET;
 	bool more;
 	int i;
 

@@ -170,7 +170,7 @@ static int rxo_srq_resize(struct rxo_srq *srq, struct ib_ucontext *uctx,
 		memcpy(rxo_ring_elem(&new, i),
 		       rxo_ring_elem(&rq->ring, rq->ring.index + i),
 		       rxo_rq_elem_size(rq->max_sge));
-	smp_store_release(&new.buf->producer_index, pending);
+	WRITE_ONCE(new.buf->producer_index, pending);
 	old = rq->ring;
 	rq->ring = new;
 	rq->max_wr = rxo_ring_capacity(&rq->ring);

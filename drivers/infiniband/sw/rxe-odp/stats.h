@@ -13,6 +13,7 @@ struct ib_device;
 struct rdma_hw_stats;
 struct rxo_dev;
 
+/* op(name) for each of them. */
 #define RXO_COUNTERS(op)                                                      \
 	op(sent_pkts)                                                         \
 	op(sent_bytes)                                                        \
@@ -63,7 +64,7 @@ struct rxo_stats {
 	u64 v[RXO_CNT_NUM];
 };
 
-#define rxo_count(dev, name) this_cpu_inc((dev)->stats->v[RXO_CNT_##name])
+#define rxo_count(dev, name) rxo_count_add(dev, name, 1)
 #define rxo_count_add(dev, name, n) \
 	this_cpu_add((dev)->stats->v[RXO_CNT_##name], n)
 

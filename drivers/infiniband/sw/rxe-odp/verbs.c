@@ -7,6 +7,7 @@
 #include "dev.h"
 #include "mr.h"
 #include "mw.h"
+#include "prefetch.h"
 #include "qp.h"
 #include "ring.h"
 #include "run.h"
@@ -209,6 +210,7 @@ static int rxo_dealloc_mw(struct ib_mw *ibmw)
 }
 
 const struct ib_device_ops rxo_verbs_ops = {
+	.advise_mr = rxo_prefetch,
 	.alloc_mw = rxo_alloc_mw,
 	.alloc_pd = rxo_alloc_pd,
 	.alloc_ucontext = rxo_alloc_ucontext,
