@@ -15,7 +15,7 @@ clean:
 	find drivers mm -name '*.ko' -o -name '*.[oa]' -o -name '.*.cmd' \
 		-o -name '.*.d' -o -name '*.mod' -o -name '*.mod.c' \
 		-o -name modules.order -o -name Module.symvers | xargs -r rm -f
-	rm -f modules.order Module.symvers .modules.order.cmd .Module.symvers.cmd
+	rm -f modules.order Module.symvers .*.cmd .module-common.o
 
 help:
 	@echo 'make                  build hmm_mirror.ko and rxe_odp.ko for KDIR'

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # Names and small functions that the VM scripts share.
 
+# mke2fs and modprobe live there on Debian, whoever calls.
+PATH=$PATH:/usr/sbin:/sbin
+
 prog=${0##*/}
 vm=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 top=${vm%/tests/vm}
