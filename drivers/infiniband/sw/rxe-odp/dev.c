@@ -177,7 +177,6 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	rtnl_lock();
 	rxo_dev_detach(dev);
 	rtnl_unlock();
-	rxo_link_forget(dev);
 	rxo_debugfs_del(dev);
 	rxo_netns_del_dev(dev->netns, dev);
 	destroy_workqueue(dev->wq);
@@ -186,6 +185,8 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	WARN_ON(!xa_empty(&dev->keys));
 	xa_destroy(&dev->keys);
 	free_percpu(dev->stats);
+	/* The very last, as the module's end waits for it. */
+	rxo_link_forget(dev);
 }
 
 static const struct ib_device_ops rxo_dev_ops = {

@@ -157,36 +157,33 @@ int rxo_link_init(void)
 	return 0;
 }
 
-/* Unregistering one lets go of the spinlock, so start over until none is left. */
+/*
+ * Waits for a device that somebody else is unregistering. That lets go of the
+ * spinlock, so start over until none is left.
+ */
 static void rxo_link_unregister_all(void)
 {
 	struct rxo_dev *dev;
 
 	for (;;) {
-		bool more = false;
-
 		spin_lock(&rxo_link_lock);
-		list_for_each_entry(dev, &rxo_links, link) {
-			more = true;
-			if (ib_device_try_get(&dev->ib))
-				break;
-		}
-		if (list_entry_is_head(dev, &rxo_links, link))
-			dev = NULL;
-		spin_unlock(&rxo_link_lock);
+		dev = list_first_entry_or_null(&rxo_links, struct rxo_dev,
+					       link);
 		if (dev)
-			ib_unregister_device_and_put(&dev->ib);
-		else if (more)
-			/* Somebody else is at it. */
-			schedule_timeout_uninterruptible(1);
-		else
+			get_device(&dev->ib.dev);
+		spin_unlock(&rxo_link_lock);
+		if (!dev)
 			return;
+		ib_unregister_device(&dev->ib);
+		put_device(&dev->ib.dev);
 	}
 }
 
 void rxo_link_exit(void)
 {
 	rdma_link_unregister(&rxo_link_ops);
+	/* Before the notifier goes, which would tell it that all netdevs go. */
+	rxo_link_unregister_all();
 	unregister_netdevice_notifier(&rxo_link_nb);
 	rxo_link_unregister_all();
 }

@@ -68,6 +68,9 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 	u64 end;
 	int ret;
 
+	/* The mirror takes pages of any size, so this asks nothing of it. */
+	if (odp && len != U64_MAX)
+		access &= ~IB_ACCESS_HUGETLB;
 	if (access & ~RXO_MR_ACCESS)
 		return ERR_PTR(-EOPNOTSUPP);
 	if (!len)
