@@ -179,7 +179,8 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	rtnl_unlock();
 	rxo_debugfs_del(dev);
 	rxo_netns_del_dev(dev->netns, dev);
-	destroy_workqueue(dev->wq);
+	destroy_workqueue(dev->run_wq);
+	destroy_workqueue(dev->fault_wq);
 	rxo_netns_put(dev->netns);
 	hmm_mirror_device_fini(&dev->mirrors);
 	WARN_ON(!xa_empty(&dev->keys));
@@ -234,10 +235,14 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats)
 		goto dealloc;
-	/* Faults sleep for as long as the page takes, so there may be many. */
-	dev->wq = alloc_workqueue("rxe_odp", WQ_UNBOUND, WQ_MAX_ACTIVE);
-	if (!dev->wq)
+	/* Two, so that slow pages never keep a QP from its worker. */
+	dev->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
+					WQ_MAX_ACTIVE);
+	if (!dev->fault_wq)
 		goto free_stats;
+	dev->run_wq = alloc_workqueue("rxe_odp_run", WQ_UNBOUND, 0);
+	if (!dev->run_wq)
+		goto destroy_fault_wq;
 
 	hmm_mirror_device_init(&dev->mirrors);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
@@ -267,7 +272,9 @@ undo:
 	rxo_debugfs_del(dev);
 	rxo_netns_del_dev(netns, dev);
 	hmm_mirror_device_fini(&dev->mirrors);
-	destroy_workqueue(dev->wq);
+	destroy_workqueue(dev->run_wq);
+destroy_fault_wq:
+	destroy_workqueue(dev->fault_wq);
 free_stats:
 	free_percpu(dev->stats);
 dealloc:

@@ -49,7 +49,8 @@ struct rxo_netns;
  * @mirrors: one mirror per process
  * @keys: lkey and rkey >> 8 to handle of an MR or MW
  * @next_key: where the search for a free key goes on
- * @wq: faults and what is left when a run's budget is spent
+ * @fault_wq: faults and prefetches, which sleep as long as a page takes
+ * @run_wq: what is left when a run's budget is spent; never sleeps
  * @stats: see stats.h
  * @debugfs: its folder
  * @guid: of node and system image, from the netdev's address
@@ -65,7 +66,8 @@ struct rxo_dev {
 	struct hmm_mirror_device mirrors;
 	struct xarray keys;
 	u32 next_key;
-	struct workqueue_struct *wq;
+	struct workqueue_struct *fault_wq;
+	struct workqueue_struct *run_wq;
 	struct rxo_stats __percpu *stats;
 	struct dentry *debugfs;
 	__be64 guid;

@@ -58,7 +58,7 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	park->state = RXO_PARK_WAITING;
 	hmm_mirror_hold(park->mirror);
 	rxo_count(park->qp->dev, parks);
-	queue_work(park->qp->dev->wq, &park->work);
+	queue_work(park->qp->dev->fault_wq, &park->work);
 	return -EAGAIN;
 }
 

@@ -123,7 +123,7 @@ int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 	rxo_count(dev, prefetches);
 	if (!(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
 		INIT_WORK(&pf->work, rxo_prefetch_work);
-		queue_work(dev->wq, &pf->work);
+		queue_work(dev->fault_wq, &pf->work);
 		return 0;
 	}
 	ret = rxo_prefetch_fault(pf);

@@ -90,7 +90,7 @@ static void rxo_run(struct rxo_qp *qp)
 		if (more && budget <= 0 && !READ_ONCE(qp->run.entering)) {
 			/* Ownership goes with it. */
 			rxo_count(qp->dev, budget_yields);
-			queue_work(qp->dev->wq, &qp->run.work);
+			queue_work(qp->dev->run_wq, &qp->run.work);
 			return;
 		}
 	} while (!rxo_run_stop(qp, more));
