@@ -22,7 +22,8 @@ static void rxo_ack_send(struct rxo_qp *qp, u8 opcode, u32 psn, u8 syndrome,
 	void *payload;
 
 	skb = rxo_net_alloc(qp, &pkt, &payload);
-	if (skb)
+	/* A lost answer is asked for again. */
+	if (!IS_ERR(skb))
 		rxo_net_send(qp, &pkt, skb);
 }
 

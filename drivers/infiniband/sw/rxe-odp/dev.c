@@ -43,7 +43,8 @@ enum ib_mtu rxo_dev_mtu(int mtu)
 	return 0;
 }
 
-static int rxo_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
+static int rxo_query_device(struct ib_device *ibdev,
+			    struct ib_device_attr *attr,
 			    struct ib_udata *udata)
 {
 	struct rxo_dev *dev = to_rxo_dev(ibdev);

@@ -4,9 +4,8 @@
  *
  * Lock order over the whole driver, outermost first:
  *	link mutex -> rtnl -> netns mutex
- *	a QP's runner (ownership, not a lock) -> srq->lock -> cq->lock
- *	a QP's runner -> leaf->lock of the mirror
- *	qp->run.lock is innermost: nothing is taken under it
+ *	a QP's runner (ownership, not a lock) -> one of rq->lock, cq->lock, mw->lock,
+ *	run.lock, leaf->lock of the mirror; nothing is taken under any of these
  */
 #ifndef RXO_DEV_H
 #define RXO_DEV_H

@@ -24,7 +24,7 @@ int rxo_key_init(struct rxo_dev *dev, struct rxo_key *key,
 		kfree(key->ref);
 		return ret;
 	}
-	/* A tag nobody can guess; a key is not the one before plus something. */
+	/* A tag that nobody can guess from the key before. */
 	key->key = index << 8 | get_random_u8();
 	xa_store_irq(&dev->keys, index, key->ref, GFP_KERNEL);
 	return 0;

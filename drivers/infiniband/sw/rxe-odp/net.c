@@ -101,14 +101,20 @@ struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 	rcu_read_lock();
 	ndev = rcu_dereference(qp->dev->ndev);
 	dst = ndev ? rxo_net_route(qp, ndev) : NULL;
-	if (!dst)
-		goto unlock;
+	if (!dst) {
+		rcu_read_unlock();
+		rxo_count(qp->dev, send_errors);
+		return ERR_PTR(-EHOSTUNREACH);
+	}
 
 	len = hdr_len + ALIGN(pkt->payload_len, 4) + RXO_ICRC_LEN;
 	headroom = LL_RESERVED_SPACE(dst->dev) + ip_len + RXO_UDP_LEN;
-	skb = alloc_skb(headroom + len, GFP_ATOMIC);
-	if (!skb)
-		goto unlock;
+	skb = alloc_skb(headroom + len, GFP_ATOMIC | __GFP_NOWARN);
+	if (!skb) {
+		rcu_read_unlock();
+		rxo_count(qp->dev, send_no_memory);
+		return ERR_PTR(-ENOMEM);
+	}
 	skb_reserve(skb, headroom);
 	skb_put(skb, len);
 	skb->dev = dst->dev;
@@ -117,11 +123,6 @@ struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 
 	*payload = skb->data + hdr_len;
 	return skb;
-
-unlock:
-	rcu_read_unlock();
-	rxo_count(qp->dev, send_errors);
-	return NULL;
 }
 
 static void rxo_net_push_udp(const struct rxo_path *path, struct sk_buff *skb)

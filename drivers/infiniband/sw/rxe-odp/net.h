@@ -20,7 +20,8 @@ struct sock;
  * @payload: filled with where the payload goes
  *
  * Context: the QP's runner; bottom halves disabled.
- * Return: a packet for rxo_net_send(), or NULL: no memory or no route.
+ * Return: a packet for rxo_net_send(), or ERR_PTR: -ENOMEM; -EHOSTUNREACH without a
+ * route, and the packet is as good as lost on the way.
  */
 struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 			      void **payload);

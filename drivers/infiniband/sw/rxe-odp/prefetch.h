@@ -24,7 +24,8 @@ struct uverbs_attr_bundle;
  * Context: may sleep.
  * Return: 0, -EOPNOTSUPP (advice, flags, a pinned region), -ENOENT (no such
  * lkey), -EPERM (region of another PD, or not writable), -EFAULT (out of the
- * region's bounds, or memory not there), -ENOMEM.
+ * region's bounds, or memory not there), -ENOMEM; with FLUSH also -EBUSY, -ESRCH and
+ * -EINTR from the fault.
  */
 int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		 u32 flags, struct ib_sge *sges, u32 num,

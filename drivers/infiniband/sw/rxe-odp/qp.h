@@ -38,7 +38,7 @@ enum rxo_swqe_state {
 	RXO_SWQE_DONE, /* local operation that has been executed */
 };
 
-/**
+/*
  * struct rxo_swqe - a send WQE, copied out of user memory
  * @bad: status to complete it with when its turn comes; 0 when it is sound
  */
@@ -74,7 +74,7 @@ struct rxo_swqe {
 	};
 };
 
-/**
+/*
  * struct rxo_req - the requester's state
  * @ring: shared send queue
  * @wqes: copies, as many as @ring has slots, each @stride bytes
@@ -131,7 +131,7 @@ struct rxo_res {
 	bool used;
 };
 
-/**
+/*
  * struct rxo_resp - the responder's state
  * @epsn: next PSN expected
  * @msn: messages completed
@@ -171,7 +171,7 @@ struct rxo_resp {
 	struct rxo_park park;
 };
 
-/**
+/*
  * struct rxo_comp - the completer's state
  * @skb: response at hand, while parked
  */
@@ -180,7 +180,7 @@ struct rxo_comp {
 	struct rxo_park park;
 };
 
-/**
+/*
  * struct rxo_path - where a connected QP's packets go to and come from
  * @v4: IPv4; else IPv6
  * @dst: cached route, checked before each use
@@ -197,7 +197,7 @@ struct rxo_path {
 	u32 dst_cookie;
 };
 
-/**
+/*
  * struct rxo_qp - a queue pair
  * @ib: what ib_core knows
  * @ref: its handle in the table of QPNs

@@ -49,7 +49,7 @@ void rxo_req_complete(struct rxo_qp *qp, enum ib_wc_status status)
 	rxo_run_assert(qp);
 	if (wqe->state == RXO_SWQE_SENT && rxo_swqe_is_rd_atomic(wqe)) {
 		req->rd_left++;
-		req->read_psns -= rxo_psn_diff(wqe->last_psn, wqe->first_psn) + 1;
+		req->read_psns -= rxo_swqe_packets(wqe);
 	}
 	if (status != IB_WC_SUCCESS || wqe->flags & IB_SEND_SIGNALED ||
 	    qp->init.sq_sig_type == IB_SIGNAL_ALL_WR)
@@ -99,13 +99,13 @@ static bool rxo_req_reads_pending(struct rxo_qp *qp)
 
 static int rxo_req_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
+	struct ib_pd *pd = qp->ib.pd;
+	u32 qpn = qp->ib.qp_num;
+
 	if (wqe->opcode == IB_WR_BIND_MW)
-		return rxo_mw_bind(qp->ib.pd, qp->ib.qp_num, &wqe->bind) ?
-			       IB_WC_MW_BIND_ERR :
-			       0;
-	return rxo_mw_invalidate(qp->ib.pd, qp->ib.qp_num, wqe->inv_rkey) ?
-		       IB_WC_LOC_QP_OP_ERR :
-		       0;
+		return rxo_mw_bind(pd, qpn, &wqe->bind) ? IB_WC_MW_BIND_ERR : 0;
+	return rxo_mw_invalidate(pd, qpn, wqe->inv_rkey) ? IB_WC_LOC_QP_OP_ERR :
+							   0;
 }
 
 /* What can be known to be wrong before the first packet. */
@@ -261,7 +261,11 @@ static bool rxo_req_send(struct rxo_qp *qp)
 	}
 
 	skb = rxo_net_alloc(qp, &pkt, &payload);
-	if (!skb) {
+	if (PTR_ERR_OR_ZERO(skb) == -ENOMEM) {
+		rxo_run_later(qp);
+		return false;
+	}
+	if (IS_ERR(skb)) {
 		/* As if lost on the way; the timer brings it back. */
 		rxo_req_sent(qp, wqe, npkts);
 		return true;
@@ -342,7 +346,8 @@ void rxo_req_rnr(struct rxo_qp *qp, u8 timer)
 		req->rnr_retries--;
 	rxo_req_go_back(qp);
 	req->rnr_wait = true;
-	hrtimer_start(&qp->rnr_timer, ns_to_ktime(rxo_rnr_usec(timer) * (u64)NSEC_PER_USEC),
+	hrtimer_start(&qp->rnr_timer,
+		      ns_to_ktime((u64)rxo_rnr_usec(timer) * NSEC_PER_USEC),
 		      HRTIMER_MODE_REL_SOFT);
 }
 

@@ -152,7 +152,7 @@ static int rxo_resp_send_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	return 0;
 }
 
-static int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn)
+int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn)
 {
 	rxo_count(qp->dev, remote_access_errors);
 	rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);

@@ -34,6 +34,9 @@ void rxo_ack_atomic(struct rxo_qp *qp, u32 psn, u64 orig);
 /* NAK @psn for good; the QP goes to the error state. */
 void rxo_resp_fail(struct rxo_qp *qp, u32 psn, u8 code);
 
+/* A key or a page was not to be had: NAK @psn, tell the process. -EACCES. */
+int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn);
+
 /* Begin to answer a READ request; its packets go out in later steps. */
 void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt);
 bool rxo_resp_read_step(struct rxo_qp *qp);

@@ -98,7 +98,11 @@ bool rxo_resp_read_step(struct rxo_qp *qp)
 	int ret;
 
 	skb = rxo_net_alloc(qp, &pkt, &payload);
-	if (!skb) {
+	if (PTR_ERR_OR_ZERO(skb) == -ENOMEM) {
+		rxo_run_later(qp);
+		return false;
+	}
+	if (IS_ERR(skb)) {
 		/* The peer will ask again for what it misses. */
 		resp->read.active = false;
 		return true;
@@ -109,8 +113,7 @@ bool rxo_resp_read_step(struct rxo_qp *qp)
 		if (ret == -EAGAIN)
 			return true;
 		resp->read.active = false;
-		rxo_count(qp->dev, remote_access_errors);
-		rxo_resp_fail(qp, resp->read.psn, RXO_NAK_REM_ACCESS);
+		rxo_resp_remote_error(qp, resp->read.psn);
 		return true;
 	}
 	rxo_count(qp->dev, sent_read_resps);

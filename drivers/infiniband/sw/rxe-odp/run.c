@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "comp.h"
+#include "compat/compat.h"
 #include "dev.h"
 #include "qp.h"
 #include "req.h"
@@ -48,7 +49,7 @@ static void rxo_run_events(struct rxo_qp *qp)
 		rxo_req_timeout(qp);
 	if (events & RXO_EV_RNR)
 		rxo_req_rnr_over(qp);
-	/* DOORBELL and RESUME: the steps look for themselves. */
+	/* For all others the steps look for themselves. */
 }
 
 /*
@@ -104,6 +105,21 @@ static void rxo_run_work(struct work_struct *work)
 	rxo_run(qp);
 }
 
+static enum hrtimer_restart rxo_run_later_fn(struct hrtimer *timer)
+{
+	rxo_run_kick(container_of(timer, struct rxo_qp, run.later),
+		     RXO_EV_LATER);
+	return HRTIMER_NORESTART;
+}
+
+void rxo_run_later(struct rxo_qp *qp)
+{
+	rxo_run_assert(qp);
+	if (!hrtimer_is_queued(&qp->run.later))
+		hrtimer_start(&qp->run.later, ms_to_ktime(1),
+			      HRTIMER_MODE_REL_SOFT);
+}
+
 void rxo_run_init(struct rxo_qp *qp)
 {
 	struct rxo_run *run = &qp->run;
@@ -113,6 +129,8 @@ void rxo_run_init(struct rxo_qp *qp)
 	__skb_queue_head_init(&run->responses);
 	init_waitqueue_head(&run->idle);
 	INIT_WORK(&run->work, rxo_run_work);
+	hrtimer_setup(&run->later, rxo_run_later_fn, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_SOFT);
 }
 
 void rxo_run_kick(struct rxo_qp *qp, u32 events)
@@ -178,6 +196,7 @@ void rxo_run_purge(struct rxo_qp *qp)
 	struct rxo_run *run = &qp->run;
 
 	rxo_run_assert(qp);
+	hrtimer_cancel(&run->later);
 	spin_lock_bh(&run->lock);
 	run->events = 0;
 	__skb_queue_purge(&run->requests);

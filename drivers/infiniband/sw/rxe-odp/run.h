@@ -26,6 +26,7 @@
 #ifndef RXO_RUN_H
 #define RXO_RUN_H
 
+#include <linux/hrtimer.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -39,6 +40,7 @@ struct rxo_qp;
 #define RXO_EV_RNR BIT(2) /* the RNR timer fired */
 #define RXO_EV_RESUME BIT(3) /* a fault has ended */
 #define RXO_EV_PACKET BIT(4) /* a packet was queued */
+#define RXO_EV_LATER BIT(5) /* time to try what lacked memory */
 
 /**
  * struct rxo_run - embedded in a QP
@@ -50,6 +52,7 @@ struct rxo_qp;
  * @responses: received, not yet taken by the completer
  * @idle: woken when @busy is cleared
  * @work: goes on when a budget is spent
+ * @later: see rxo_run_later()
  */
 struct rxo_run {
 	spinlock_t lock;
@@ -60,6 +63,7 @@ struct rxo_run {
 	struct sk_buff_head responses;
 	wait_queue_head_t idle;
 	struct work_struct work;
+	struct hrtimer later;
 };
 
 void rxo_run_init(struct rxo_qp *qp);
@@ -98,6 +102,15 @@ void rxo_run_enter(struct rxo_qp *qp);
  * Context: process.
  */
 void rxo_run_leave(struct rxo_qp *qp);
+
+/**
+ * rxo_run_later() - have the QP run again in a millisecond
+ * @qp: the QP
+ *
+ * For a step that lacks memory: it keeps its work and reports nothing done.
+ * Context: the QP's runner.
+ */
+void rxo_run_later(struct rxo_qp *qp);
 
 /**
  * rxo_run_purge() - drop all packets and events

@@ -23,14 +23,14 @@ struct rxo_dev;
 	op(sent_naks)                                                         \
 	op(sent_rnr_naks)                                                     \
 	op(sent_read_resps)                                                   \
-	op(send_errors) /* no route, no memory, interface down */             \
+	op(send_errors) /* no route, interface down, dropped below us */      \
+	op(send_no_memory) /* tried again a little later */                   \
 	op(rcvd_malformed) /* headers do not parse */                         \
 	op(rcvd_icrc_errors)                                                  \
 	op(rcvd_no_qp) /* no such QP, or it is not able to receive */         \
-	op(rcvd_wrong_peer) /* addresses or ports are not the connected ones */ \
+	op(rcvd_wrong_peer) /* not the addresses it is connected with */      \
 	op(rcvd_wrong_transport) /* RC packet at another kind of QP ... */    \
 	op(rcvd_queue_full) /* QP had too much to do; go-back-N recovers */   \
-	op(rcvd_no_memory)                                                    \
 	op(rcvd_duplicates)                                                   \
 	op(rcvd_out_of_sequence)                                              \
 	op(rcvd_naks)                                                         \
@@ -46,7 +46,6 @@ struct rxo_dev;
 	op(invalid_requests)                                                  \
 	op(cq_overflows)                                                      \
 	op(bad_wqes) /* a WQE in user memory that makes no sense */           \
-	op(ud_drops) /* datagram without receive, with wrong key, too long */ \
 	op(parks) /* a QP waited for a page */                                \
 	op(resumes)                                                           \
 	op(fault_retries) /* page gone again before it was used */            \

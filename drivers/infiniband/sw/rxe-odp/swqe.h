@@ -9,6 +9,7 @@
 #include <rdma/ib_verbs.h>
 
 #include "qp.h"
+#include "wire/psn.h"
 
 /**
  * rxo_swqe_copy() - copy a WQE and check it
@@ -45,6 +46,12 @@ static inline bool rxo_swqe_is_atomic(const struct rxo_swqe *wqe)
 static inline bool rxo_swqe_is_rd_atomic(const struct rxo_swqe *wqe)
 {
 	return wqe->opcode == IB_WR_RDMA_READ || rxo_swqe_is_atomic(wqe);
+}
+
+/* PSNs of a WQE that has been begun. */
+static inline u32 rxo_swqe_packets(const struct rxo_swqe *wqe)
+{
+	return rxo_psn_diff(wqe->last_psn, wqe->first_psn) + 1;
 }
 
 /* Executed here, no packet. */
