@@ -33,7 +33,8 @@
  * with one exception: when leaves have doubled, those where nothing is mapped
  * any more are reaped. Otherwise a process that maps and unmaps ever new
  * addresses would grow the mirror without bound. A leaf is only made where
- * something is mapped, so that an address from the wire cannot make one.
+ * something readable is mapped, so that addresses from the wire cannot make more
+ * than the process has memory for.
  *
  * The promise, and why it holds
  * -----------------------------
@@ -88,11 +89,13 @@ void hmm_mirror_device_init(struct hmm_mirror_device *dev)
 {
 	mutex_init(&dev->lock);
 	INIT_LIST_HEAD(&dev->mirrors);
+	hmm_shrink_init(dev);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_device_init);
 
 void hmm_mirror_device_fini(struct hmm_mirror_device *dev)
 {
+	hmm_shrink_fini(dev);
 	/*
 	 * A put returns when its leaves are gone, all but the memory that RCU
 	 * still keeps, and that knows nothing of the device.
@@ -104,9 +107,10 @@ void hmm_mirror_device_fini(struct hmm_mirror_device *dev)
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_device_fini);
 
-static bool hmm_mirror_invalidate_nothing(struct mmu_interval_notifier *sub,
-					  const struct mmu_notifier_range *range,
-					  unsigned long seq)
+static bool
+hmm_mirror_invalidate_nothing(struct mmu_interval_notifier *sub,
+			      const struct mmu_notifier_range *range,
+			      unsigned long seq)
 {
 	mmu_interval_set_seq(sub, seq);
 	return true;
@@ -150,6 +154,11 @@ static struct hmm_mirror *hmm_mirror_find(struct hmm_mirror_device *dev,
 	return NULL;
 }
 
+/*
+ * A mirror of @mm, not yet on the list. This takes mmap_lock, which the process
+ * may hold for long, so others of the device must not have to wait: dev->lock is
+ * not held.
+ */
 static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 					    struct mm_struct *mm)
 {
@@ -177,26 +186,53 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	return mirror;
 }
 
+/* The end of a mirror without leaves that nobody knows. */
+static void hmm_mirror_free(struct hmm_mirror *mirror)
+{
+	WARN_ON(atomic_long_read(&mirror->pages));
+	xa_destroy(&mirror->root);
+	mutex_destroy(&mirror->grow_mutex);
+	mmdrop(mirror->mm);
+	kfree(mirror);
+}
+
+/* A reference on the mirror of @mm; @new goes on the list if there is none. */
+static struct hmm_mirror *hmm_mirror_find_or_add(struct hmm_mirror_device *dev,
+						 struct mm_struct *mm,
+						 struct hmm_mirror *new)
+{
+	struct hmm_mirror *mirror;
+
+	if (mutex_lock_killable(&dev->lock))
+		return ERR_PTR(-EINTR);
+	mirror = hmm_mirror_find(dev, mm);
+	if (mirror) {
+		kref_get(&mirror->ref);
+	} else if (new) {
+		list_add_tail(&new->entry, &dev->mirrors);
+		mirror = new;
+	}
+	mutex_unlock(&dev->lock);
+	return mirror;
+}
+
 struct hmm_mirror *hmm_mirror_get(struct hmm_mirror_device *dev)
 {
 	struct mm_struct *mm = current->mm;
-	struct hmm_mirror *mirror;
+	struct hmm_mirror *mirror, *new;
 
 	if (!mm || current->flags & PF_KTHREAD)
 		return ERR_PTR(-EINVAL);
 
-	if (mutex_lock_killable(&dev->lock))
-		return ERR_PTR(-EINTR);
-
-	mirror = hmm_mirror_find(dev, mm);
-	if (mirror) {
-		kref_get(&mirror->ref);
-	} else {
-		mirror = hmm_mirror_create(dev, mm);
-		if (!IS_ERR(mirror))
-			list_add_tail(&mirror->entry, &dev->mirrors);
-	}
-	mutex_unlock(&dev->lock);
+	mirror = hmm_mirror_find_or_add(dev, mm, NULL);
+	if (mirror)
+		return mirror;
+	new = hmm_mirror_create(dev, mm);
+	if (IS_ERR(new))
+		return new;
+	mirror = hmm_mirror_find_or_add(dev, mm, new);
+	if (mirror != new)
+		hmm_mirror_free(new);
 	return mirror;
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_get);
@@ -221,12 +257,7 @@ static void hmm_mirror_release(struct kref *ref)
 	mutex_unlock(&dev->lock);
 
 	hmm_leaf_destroy_all(mirror);
-
-	WARN_ON(atomic_long_read(&mirror->pages));
-	xa_destroy(&mirror->root);
-	mutex_destroy(&mirror->grow_mutex);
-	mmdrop(mirror->mm);
-	kfree(mirror);
+	hmm_mirror_free(mirror);
 }
 
 void hmm_mirror_hold(struct hmm_mirror *mirror)

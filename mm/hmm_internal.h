@@ -5,16 +5,21 @@
  *
  * Lock order:
  *
- *	dev->lock -> nothing
+ *	dev->lock -> leaf->fault_mutex (the shrinker, and it only tries both)
  *	mirror->grow_mutex -> mmap_lock
- *	leaf->fault_mutex -> mmap_lock -> leaf->lock
+ *	leaf->fault_mutex -> mmap_lock
+ *	leaf->fault_mutex -> leaf->lock
  *
- * grow_mutex and fault_mutex are never held together.
+ * grow_mutex and fault_mutex are never held together. Memory is allocated, and
+ * so reclaimed, under each mutex but dev->lock; a notifier takes leaf->lock only.
  */
 #ifndef HMM_INTERNAL_H
 #define HMM_INTERNAL_H
 
+#include <linux/fs.h>
 #include <linux/kref.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/pgtable.h>
@@ -67,8 +72,9 @@ struct hmm_mirror {
 	struct list_head entry; /* in dev->mirrors, under dev->lock */
 	/* addr >> HMM_LEAF_SHIFT to leaf: changed under grow_mutex, read by RCU */
 	struct xarray root;
-	struct mutex grow_mutex;
+	struct mutex grow_mutex; /* one new leaf at a time */
 	unsigned long reap_at; /* leaves that start a reaping, grow_mutex */
+	unsigned long shrink_next; /* index to go on from, dev->lock */
 	/* To print, and reap_at is compared to leaves */
 	atomic_long_t leaves;
 	atomic_long_t tables;
@@ -83,6 +89,7 @@ struct hmm_mirror {
 struct hmm_mirror_leaf {
 	rwlock_t lock;
 	atomic_t hurry; /* writers tired of waiting: lookups miss */
+	bool young; /* looked up since the shrinker came by; a hint, no lock */
 	unsigned long block; /* entry of the first page, or 0; lock */
 	/* Pointer: fault_mutex and lock to write, either to read. Slots: lock */
 	unsigned long *table;
@@ -99,17 +106,34 @@ struct hmm_mirror_leaf {
 	};
 };
 
+/*
+ * What a device may never touch: memory without struct page, without the right
+ * to read, and secret memory, which is not in the kernel's own page table.
+ */
+static inline bool hmm_may_read(const struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
+		return false;
+	if (!(vma->vm_flags & VM_READ))
+		return false;
+	return !vma->vm_file ||
+	       file_inode(vma->vm_file)->i_sb->s_magic != SECRETMEM_MAGIC;
+}
+
 #define hmm_stat_add(mirror, name, n) \
 	atomic64_add(n, &(mirror)->dev->stats.name)
 #define hmm_stat_inc(mirror, name) hmm_stat_add(mirror, name, 1)
 
-/* hmm_leaf.c */
+/* hmm_tree.c */
 struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
 void hmm_leaf_put(struct hmm_mirror_leaf *leaf);
 void hmm_leaf_destroy_all(struct hmm_mirror *mirror);
 int hmm_leaf_prepare_table(struct hmm_mirror_leaf *leaf);
 void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
+
+/* hmm_leaf.c */
+extern const struct mmu_interval_notifier_ops hmm_leaf_ops;
 void hmm_leaf_lock(struct hmm_mirror_leaf *leaf) __acquires(&leaf->lock);
 void hmm_leaf_unlock(struct hmm_mirror_leaf *leaf) __releases(&leaf->lock);
 bool hmm_leaf_present(struct hmm_mirror_leaf *leaf, unsigned long start,
@@ -120,5 +144,9 @@ bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
 			unsigned long **old_table);
 unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 			    unsigned int last);
+
+/* hmm_shrink.c */
+void hmm_shrink_init(struct hmm_mirror_device *dev);
+void hmm_shrink_fini(struct hmm_mirror_device *dev);
 
 #endif /* HMM_INTERNAL_H */

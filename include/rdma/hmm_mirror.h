@@ -33,6 +33,7 @@ struct hmm_mirror;
 struct hmm_mirror_leaf;
 struct page;
 struct seq_file;
+struct shrinker;
 
 /* Every distinct path of the mirror, counted per device. */
 #define HMM_MIRROR_COUNTERS(op)                                               \
@@ -44,6 +45,7 @@ struct seq_file;
 	op(blocks_faulted)   /* 2 MiB entries installed */                    \
 	op(invalidations)    /* notifier callbacks that hit a leaf */         \
 	op(pages_invalidated) /* entries taken away, in PAGE_SIZE units */    \
+	op(pages_shrunk)     /* ... and by the shrinker */                    \
 	op(misses)           /* lookups that found nothing usable */          \
 	op(leaves)           /* leaves that exist now */                      \
 	op(tables)           /* 512-entry tables that exist now */
@@ -59,6 +61,7 @@ struct hmm_mirror_stats {
  * @lock: protects @mirrors
  * @mirrors: all mirrors of this device
  * @stats: counters, kept over the life of all mirrors
+ * @shrinker: private; or NULL
  *
  * Embedded in the driver's own device structure, which must outlive every
  * mirror got through it.
@@ -67,6 +70,7 @@ struct hmm_mirror_device {
 	struct mutex lock;
 	struct list_head mirrors; /* under lock */
 	struct hmm_mirror_stats stats;
+	struct shrinker *shrinker; /* private */
 };
 
 /**
@@ -93,7 +97,7 @@ struct hmm_mirror_run {
  * hmm_mirror_device_init() - prepare a device for mirrors
  * @dev: zeroed memory
  *
- * Context: any.
+ * Context: may sleep.
  */
 void hmm_mirror_device_init(struct hmm_mirror_device *dev);
 
@@ -101,7 +105,7 @@ void hmm_mirror_device_init(struct hmm_mirror_device *dev);
  * hmm_mirror_device_fini() - a device goes away
  * @dev: the device; every mirror has been put
  *
- * Waits until leaves that are still being freed are gone. Context: may sleep.
+ * Context: may sleep.
  */
 void hmm_mirror_device_fini(struct hmm_mirror_device *dev);
 
@@ -172,17 +176,21 @@ void hmm_mirror_unlock(struct hmm_mirror_run *run);
  *	   are marked dirty); HMM_MIRROR_SNAPSHOT faults nothing in and installs
  *	   what is present
  *
- * Faults of several callers on the same leaf are done one after another, and
- * those who find their pages present do nothing. A page may be invalidated again
- * before the caller looks it up: look up, and on a miss fault again, a bounded
- * number of times. When the range cannot be made present as a whole, what comes
- * before the hole is.
+ * Those who find their pages present do nothing. A page that has to be waited
+ * for (swap, a slow file system, userfaultfd) holds up nobody else's fault, nor
+ * the process's mmap_lock. A page may be invalidated again before the caller looks
+ * it up: look up, and on a miss fault again, a bounded number of times. When the
+ * range cannot be made present as a whole, what comes before the hole is.
+ *
+ * A wait for userfaultfd ends within a second or two when the process is killed;
+ * others last as long as the page takes.
  *
  * Context: may sleep; any task, also a kernel worker.
  * Return: 0, or
  *	-EFAULT: nothing mapped there, PROT_NONE, or the fault failed (SIGBUS)
  *	-EPERM:  write asked for, mapping is read-only
- *	-ESRCH:  the process has exited
+ *	-ESRCH:  the process has exited, or is being killed
+ *	-EINTR:  the calling task is being killed
  *	-ENOMEM: no memory for a leaf or for the page
  *	-EBUSY:  invalidations did not let the fault finish within a second
  *	-EINVAL: @addr + @len wraps

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the steps of a fault share: see hmm_fault.c. */
+#ifndef HMM_FAULT_H
+#define HMM_FAULT_H
+
+#include <linux/hmm.h>
+#include <linux/mm.h>
+#include <linux/timer.h>
+
+#include "hmm_internal.h"
+
+/* The fault of one range in one leaf. Addresses are whole pages. */
+struct hmm_fault {
+	struct hmm_mirror *mirror;
+	struct hmm_mirror_leaf *leaf;
+	unsigned long start;
+	unsigned long end;
+	unsigned int flags;
+	bool walked; /* not everything was there already */
+	unsigned int fixed; /* pages faulted in so far */
+	unsigned long refused; /* below it, what the walk refused was fixed */
+	unsigned long bad; /* where fix failed */
+	unsigned long seq;
+	struct task_struct *task; /* who faults, for the timer */
+	struct timer_list nudge;
+	unsigned long pfns[]; /* as hmm_range_fault() gives them */
+};
+
+static inline unsigned int hmm_fault_pages(const struct hmm_fault *f)
+{
+	return (f->end - f->start) >> PAGE_SHIFT;
+}
+
+static inline unsigned long hmm_fault_rights(const struct hmm_fault *f)
+{
+	if (f->flags & HMM_MIRROR_WRITE)
+		return HMM_ENTRY_VALID | HMM_ENTRY_WRITE;
+	return HMM_ENTRY_VALID;
+}
+
+/* A shadow stack is written by calls and returns, not by stores. */
+static inline bool hmm_fault_may_write(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & VM_WRITE) && !(vma->vm_flags & VM_SHADOW_STACK);
+}
+
+static inline bool hmm_fault_missing(const struct hmm_fault *f, unsigned int i)
+{
+	unsigned long need = HMM_PFN_VALID;
+
+	if (f->flags & HMM_MIRROR_WRITE)
+		need |= HMM_PFN_WRITE;
+	return (f->pfns[i] & need) != need;
+}
+
+/* hmm_fix.c */
+int hmm_fault_fix(struct hmm_fault *f);
+
+/* hmm_install.c */
+int hmm_fault_install(struct hmm_fault *f);
+
+#endif /* HMM_FAULT_H */
