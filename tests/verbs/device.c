@@ -44,11 +44,21 @@ static void attributes(void)
 	check(a->node_guid, "no node GUID");
 	check(a->max_mr_size >= 1ull << 40, "max_mr_size %#llx",
 	      (unsigned long long)a->max_mr_size);
-	check(a->max_qp > 0 && a->max_qp_wr >= 1024 && a->max_sge >= 16 &&
-	      a->max_sge_rd > 0 && a->max_cq > 0 && a->max_cqe >= 1024 &&
-	      a->max_mr > 0 && a->max_pd > 0 && a->max_srq > 0 &&
-	      a->max_srq_wr >= 1024 && a->max_srq_sge > 0 && a->max_ah > 0,
-	      "a limit is zero or very low");
+#define AT_LEAST(field, n) check((uint64_t)a->field >= n, #field " is %lld", \
+				 (long long)a->field)
+	AT_LEAST(max_qp, 1024);
+	AT_LEAST(max_qp_wr, 1024);
+	AT_LEAST(max_sge, 16);
+	AT_LEAST(max_sge_rd, 1);
+	AT_LEAST(max_cq, 1024);
+	AT_LEAST(max_cqe, 1024);
+	AT_LEAST(max_mr, 1024);
+	AT_LEAST(max_mw, 1);
+	AT_LEAST(max_pd, 16);
+	AT_LEAST(max_srq, 16);
+	AT_LEAST(max_srq_wr, 1024);
+	AT_LEAST(max_srq_sge, 16);
+#undef AT_LEAST
 	check(a->max_qp_rd_atom >= 16 && a->max_qp_init_rd_atom >= 16,
 	      "only %d reads in flight", a->max_qp_rd_atom);
 	check(a->atomic_cap != IBV_ATOMIC_NONE, "no atomics");

@@ -94,7 +94,7 @@ static void source_and_sink(void)
 		buf_check(&l, "what was read");
 		give_back(&r, 2, 2, MADV_DONTNEED);
 		memset(r.want + 2 * PAGE, 0, 2 * PAGE);
-		do_send(&p, &l, at, &r, 2 * PAGE - 99, 2 * PAGE + 200);
+		do_send(&p, &l, at, &r, 2 * PAGE - 99, len);
 		buf_check(&r, "what was received");
 	}
 	teardown();

@@ -205,12 +205,20 @@ void q_rdma(struct ep *e, enum ibv_wr_opcode op, uint64_t id,
 	wr_post(e, &w);
 }
 
+static void in_bounds(const struct buf *a, size_t a_off, const struct buf *b,
+		      size_t b_off, size_t len)
+{
+	check(a_off + len <= a->size && b_off + len <= b->size,
+	      "the test itself is out of bounds");
+}
+
 void do_send(struct pair *p, struct buf *src, size_t s_off, struct buf *dst,
 	     size_t d_off, size_t len)
 {
 	uint64_t id = rnd();
 	struct ibv_wc wc;
 
+	in_bounds(src, s_off, dst, d_off, len);
 	q_recv(&p->b, id + 1, dst, d_off, len);
 	q_send(&p->a, id, src, s_off, len);
 	wc = wc_ok(p->b.rcq, id + 1);
@@ -230,6 +238,7 @@ void do_write(struct ep *e, struct buf *local, size_t l_off, struct buf *remote,
 	uint64_t id = rnd();
 	struct ibv_wc wc;
 
+	in_bounds(local, l_off, remote, r_off, len);
 	q_rdma(e, IBV_WR_RDMA_WRITE, id, local, l_off, remote, r_off, len);
 	wc = wc_ok(e->scq, id);
 	check(wc.opcode == IBV_WC_RDMA_WRITE, "opcode %d of a write", wc.opcode);
@@ -242,6 +251,7 @@ void do_read(struct ep *e, struct buf *local, size_t l_off, struct buf *remote,
 	uint64_t id = rnd();
 	struct ibv_wc wc;
 
+	in_bounds(local, l_off, remote, r_off, len);
 	q_rdma(e, IBV_WR_RDMA_READ, id, local, l_off, remote, r_off, len);
 	wc = wc_ok(e->scq, id);
 	check(wc.opcode == IBV_WC_RDMA_READ, "opcode %d of a read", wc.opcode);

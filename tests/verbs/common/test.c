@@ -189,7 +189,7 @@ long proc_value(const char *path, const char *name)
 /* The verdict of a case's process; it has printed its own line unless killed. */
 static int case_wait(pid_t pid)
 {
-	uint64_t end = now_ms() + cfg.limit * 1000ull;
+	uint64_t started = now_ms(), end = started + cfg.limit * 1000ull;
 	bool killed = false;
 	int status;
 
@@ -218,7 +218,8 @@ static int case_wait(pid_t pid)
 		return 1;
 	}
 	if (!WEXITSTATUS(status))
-		printf("ok %s\n", case_name);
+		printf("ok %s # %llu ms\n", case_name,
+		       (unsigned long long)(now_ms() - started));
 	return WEXITSTATUS(status);
 }
 

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Pages that take long to come (userfaultfd serves them when the test says so):
+ * the peer neither gives up nor times out, other QPs go on meanwhile, and closing
+ * or killing everything while a page is awaited ends well.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "test.h"
+
+#define PAGES 8
+
+static struct pair p;
+static struct buf fast, slow;	/* of a and b, or of b and a */
+static int uffd = -1;
+static volatile bool serve;	/* may pages be given out? */
+static volatile bool over;	/* or never at all */
+static volatile unsigned int asked;
+static pthread_t thread;
+
+/* Anonymous memory whose pages come from its shadow, and only through uffd. */
+static void make_slow(struct buf *b)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	buf_new(b, PAGES * PAGE);
+	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise");
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (uffd < 0)
+		skip("userfaultfd: %s", strerror(errno));
+	check(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
+	reg.range.start = (uintptr_t)b->map;
+	reg.range.len = b->size;
+	check(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
+	      strerror(errno));
+}
+
+static void give(uint64_t addr)
+{
+	size_t off = (addr & ~(PAGE - 1)) - (uintptr_t)slow.map;
+	uint8_t page[PAGE];
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)slow.map + off, .src = (uintptr_t)page, .len = PAGE,
+	};
+
+	/* From the file of what it held before: the shadow may be ahead. */
+	memcpy(page, slow.want + slow.size + off, PAGE);
+	check(!ioctl(uffd, UFFDIO_COPY, &copy) || errno == EEXIST, "UFFDIO_COPY: %s",
+	      strerror(errno));
+}
+
+static void *server(void *arg)
+{
+	struct pollfd pfd = { .fd = uffd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	(void)arg;
+	while (!over) {
+		poll(&pfd, 1, 10);
+		if (read(uffd, &msg, sizeof(msg)) != sizeof(msg))
+			continue;
+		asked++;
+		while (!serve && !over)
+			sleep_ms(1);
+		if (!over)
+			give(msg.arg.pagefault.address);
+	}
+	return NULL;
+}
+
+/* a is impatient: it waits 67 ms, three times. */
+static void setup(bool remote_is_slow)
+{
+	struct qp_opt opt = opt_rc;
+
+	need_odp();
+	opt.timeout = 14;
+	opt.retry = 2;
+	pair_open(&p, &opt);
+	make_slow(&slow);
+	/* Twice the shadow: the second half keeps what the pages are served from. */
+	slow.want = realloc(slow.want, 2 * slow.size);
+	check(slow.want, "no memory");
+	memcpy(slow.want + slow.size, slow.want, slow.size);
+	buf_new(&fast, PAGES * PAGE);
+	buf_reg(&fast, remote_is_slow ? &p.na : &p.nb, ACCESS_ALL);
+	buf_reg(&slow, remote_is_slow ? &p.nb : &p.na, ACCESS_ALL);
+	check(!pthread_create(&thread, NULL, server, NULL), "pthread_create");
+}
+
+static void teardown(void)
+{
+	buf_check(&fast, "fast memory");
+	buf_check(&slow, "slow memory");
+	over = true;
+	pthread_join(thread, NULL);
+	buf_free(&fast);
+	buf_free(&slow);
+	pair_close(&p);
+}
+
+/* The device has asked for a page, and for a while nothing comes of it. */
+static void await_asked(void)
+{
+	for (uint64_t end = now_ms() + WAIT_MS; !asked;) {
+		check(now_ms() < end, "no page was asked for");
+		sleep_ms(1);
+	}
+}
+
+/* @op from a, pages served only long after a's patience would have run out. */
+static void with(enum ibv_wr_opcode op, bool remote_is_slow)
+{
+	struct buf *l, *r;
+	const size_t len = 3 * PAGE + 99;
+
+	setup(remote_is_slow);
+	l = remote_is_slow ? &fast : &slow;
+	r = remote_is_slow ? &slow : &fast;
+	if (op == IBV_WR_SEND) {
+		q_recv(&p.b, 2, r, 4001, len);
+		q_send(&p.a, 1, l, 77, len);
+	} else {
+		q_rdma(&p.a, op, 1, l, 77, r, 4001, len);
+	}
+	await_asked();
+	for (int i = 0; i < 6; i++)
+		wc_none(p.a.scq);
+	serve = true;
+	wc_ok(p.a.scq, 1);
+	if (op == IBV_WR_SEND)
+		wc_ok(p.b.rcq, 2);
+	if (op == IBV_WR_RDMA_READ)
+		buf_moved(l, 77, r, 4001, len);
+	else
+		buf_moved(r, 4001, l, 77, len);
+	teardown();
+}
+
+static void write_to_slow(void)
+{
+	with(IBV_WR_RDMA_WRITE, true);
+}
+
+static void write_from_slow(void)
+{
+	with(IBV_WR_RDMA_WRITE, false);
+}
+
+static void read_from_slow(void)
+{
+	with(IBV_WR_RDMA_READ, true);
+}
+
+static void read_to_slow(void)
+{
+	with(IBV_WR_RDMA_READ, false);
+}
+
+static void send_to_slow(void)
+{
+	with(IBV_WR_SEND, true);
+}
+
+static void send_from_slow(void)
+{
+	with(IBV_WR_SEND, false);
+}
+
+/* An atomic is done once, however often it was asked for meanwhile. */
+static void atomic_on_slow(void)
+{
+	uint64_t old, add = rnd(), new;
+	struct wr w;
+
+	setup(true);
+	wr_init(&w, IBV_WR_ATOMIC_FETCH_AND_ADD, 1);
+	wr_sge(&w, &fast, 4093, 8);
+	wr_atomic(&w, &slow, 3 * PAGE - 8, add, 0);
+	wr_post(&p.a, &w);
+	await_asked();
+	for (int i = 0; i < 6; i++)
+		wc_none(p.a.scq);
+	serve = true;
+	wc_ok(p.a.scq, 1);
+	memcpy(&old, slow.want + 3 * PAGE - 8, 8);
+	new = old + add;
+	buf_holds(&fast, 4093, &old, 8);
+	buf_holds(&slow, 3 * PAGE - 8, &new, 8);
+	teardown();
+}
+
+/* Other QPs of the same devices, and b's own requests, do not wait. */
+static void others_go_on(void)
+{
+	struct buf l, r;
+	struct ep x, y;
+
+	setup(true);
+	buf_new(&l, PAGES * PAGE);
+	buf_new_cold(&r, PAGES * PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	ep_create(&x, &p.na, &opt_rc);
+	ep_create(&y, &p.nb, &opt_rc);
+	ep_join(&x, &y);
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &fast, 77, &slow, 4001, 9000);
+	await_asked();
+	for (int i = 0; i < 20; i++) {
+		do_write(&x, &l, i * 99, &r, i * 55, 9001);
+		do_read(&x, &l, i * 77, &r, i * 33, 9001);
+	}
+	wc_none(p.a.scq);
+	serve = true;
+	wc_ok(p.a.scq, 1);
+	buf_moved(&slow, 4001, &fast, 77, 9000);
+	buf_check(&l, "local memory of the others");
+	buf_check(&r, "remote memory of the others");
+	ep_destroy(&x);
+	ep_destroy(&y);
+	buf_free(&l);
+	buf_free(&r);
+	teardown();
+}
+
+/* Nobody serves any more: the page is an ordinary one of zeros then. */
+static void server_closes(void)
+{
+	setup(true);
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &fast, 77, &slow, 4001, 9000);
+	await_asked();
+	over = true;
+	close(uffd);
+	wc_ok(p.a.scq, 1);
+	memset(slow.want, 0, slow.size);
+	buf_moved(&slow, 4001, &fast, 77, 9000);
+	teardown();
+}
+
+static void unmapped_meanwhile(void)
+{
+	struct uffdio_range range;
+
+	setup(true);
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &fast, 77, &slow, 4001, 9000);
+	await_asked();
+	over = true;
+	check(!munmap(slow.map, slow.size), "munmap");
+	range.start = (uintptr_t)slow.map;
+	range.len = slow.size;
+	ioctl(uffd, UFFDIO_WAKE, &range);
+	wc_expect(p.a.scq, 1, IBV_WC_REM_ACCESS_ERR);
+	check(mmap(slow.map, slow.size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		   MAP_ANONYMOUS | MAP_FIXED, -1, 0) == slow.map, "mmap");
+	memset(slow.want, 0, slow.size);
+	teardown();
+}
+
+static void device_still_works(void)
+{
+	pair_open(&p, NULL);
+	pair_works(&p);
+	pair_close(&p);
+}
+
+/* Killed, QPs and all, while a page is awaited that will never come. */
+static void killed(void)
+{
+	for (int i = 0; i < 4; i++) {
+		uint64_t end = now_ms() + WAIT_MS;
+		int pipefd[2], status;
+		pid_t pid;
+		char c;
+
+		need_odp();
+		check(!pipe(pipefd), "pipe");
+		pid = fork();
+		check(pid >= 0, "fork");
+		if (!pid) {
+			setup(i & 1);
+			q_rdma(&p.a, i & 2 ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, 1,
+			       i & 1 ? &fast : &slow, 77, i & 1 ? &slow : &fast, 5,
+			       9000);
+			await_asked();
+			check(write(pipefd[1], "", 1) == 1, "pipe");
+			pause();
+		}
+		close(pipefd[1]);
+		if (read(pipefd[0], &c, 1) != 1) {
+			check(waitpid(pid, &status, 0) == pid, "waitpid");
+			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+		}
+		kill(pid, SIGKILL);
+		while (!waitpid(pid, &status, WNOHANG)) {
+			check(now_ms() < end, "a killed process does not die");
+			sleep_ms(1);
+		}
+		close(pipefd[0]);
+	}
+	device_still_works();
+}
+
+TEST_MAIN(CASE(write_to_slow), CASE(write_from_slow), CASE(read_from_slow),
+	  CASE(read_to_slow), CASE(send_to_slow), CASE(send_from_slow),
+	  CASE(atomic_on_slow), CASE(others_go_on), CASE(server_closes),
+	  CASE(unmapped_meanwhile), CASE(killed))
