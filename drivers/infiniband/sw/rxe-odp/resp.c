@@ -393,6 +393,31 @@ static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	return rxo_resp_request(qp, &pkt, skb->data + pkt.hdr_len);
 }
 
+/*
+ * A READ asked for again while one is being answered: the peer has gone back, so
+ * nothing more of the present answer is of use. Sending it all the same would
+ * make a peer that is late even later.
+ */
+static bool rxo_resp_read_superseded(struct rxo_qp *qp)
+{
+	struct sk_buff_head *queue = &qp->run.requests;
+	struct rxo_packet pkt;
+	struct sk_buff *skb;
+
+	if (skb_queue_empty_lockless(queue))
+		return false;
+	/* Only the runner takes packets out, so this one stays. */
+	spin_lock_bh(&qp->run.lock);
+	skb = skb_peek(queue);
+	spin_unlock_bh(&qp->run.lock);
+	return skb &&
+	       rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) ==
+		       RXO_PARSE_OK &&
+	       pkt.opcode == (RXO_RC | RXO_READ_REQUEST) &&
+	       rxo_psn_diff(pkt.psn, qp->resp.epsn) < 0 &&
+	       rxo_net_from_peer(&qp->path, skb);
+}
+
 bool rxo_resp_step(struct rxo_qp *qp)
 {
 	struct rxo_resp *resp = &qp->resp;
@@ -403,8 +428,9 @@ bool rxo_resp_step(struct rxo_qp *qp)
 		return false;
 	if (qp->state == IB_QPS_ERR && rxo_resp_flush(qp))
 		return true;
-	if (resp->read.active)
+	if (resp->read.active && !rxo_resp_read_superseded(qp))
 		return rxo_resp_read_step(qp);
+	resp->read.active = false;
 
 	skb = resp->skb;
 	resp->skb = NULL;
