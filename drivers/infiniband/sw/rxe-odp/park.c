@@ -40,7 +40,10 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	int err = park->err;
 
 	rxo_run_assert(park->qp);
-	if (!err && park->tries++ >= RXO_PARK_TRIES)
+	if (!park->tries)
+		park->since = jiffies;
+	if (!err && park->tries++ >= RXO_PARK_TRIES &&
+	    time_after(jiffies, park->since + RXO_PARK_SECONDS * HZ))
 		err = -EFAULT;
 	if (err) {
 		rxo_park_progress(park);

@@ -19,8 +19,13 @@ struct rxo_qp;
 /* Of a fault ahead of the packet that needs it, within the same message. */
 #define RXO_FAULT_AHEAD SZ_4M
 
-/* Faults in a row whose pages were taken away again before their use. */
+/*
+ * A side gives up after so many faults in a row whose pages were gone again before
+ * their use, if they also took so long: an invalidation that is held up while it
+ * has the leaf makes many quick misses, and that is no error.
+ */
 #define RXO_PARK_TRIES 256
+#define RXO_PARK_SECONDS 30
 
 enum rxo_park_state {
 	RXO_PARK_NONE,
@@ -41,6 +46,7 @@ enum rxo_park_state {
  * @write: for writing
  * @err: of the last fault, for @need bytes, until the side looks
  * @tries: faults since the side last made progress
+ * @since: when the first of these was, in jiffies
  */
 struct rxo_park {
 	struct rxo_qp *qp;
@@ -53,6 +59,7 @@ struct rxo_park {
 	bool write;
 	int err;
 	unsigned int tries;
+	unsigned long since;
 };
 
 void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp);
@@ -69,7 +76,7 @@ void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp);
  *
  * Context: the QP's runner.
  * Return: -EAGAIN and the side has to wait; or the error of the fault that has just
- * ended for this access; or -EFAULT when it has been tried too often.
+ * ended for this access; or -EFAULT when it has been tried too often and too long.
  */
 int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	     size_t rest, enum rxo_dir dir);
