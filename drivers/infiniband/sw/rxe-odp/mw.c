@@ -4,9 +4,11 @@
 #include "mw.h"
 #include "wire/range.h"
 
-#define RXO_MW_ACCESS                                    \
-	(IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ | \
-	 IB_ACCESS_REMOTE_ATOMIC | IB_ZERO_BASED)
+/* LOCAL_WRITE says nothing of a window, but programs give it and NICs take it. */
+#define RXO_MW_ACCESS                                     \
+	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE |  \
+	 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
+	 IB_ZERO_BASED)
 
 int rxo_mw_init(struct rxo_dev *dev, struct rxo_mw *mw)
 {
