@@ -14,6 +14,9 @@
 
 #define RXO_GID_TBL_LEN 1024
 
+/* No OUI is ours. */
+#define RXO_VENDOR_ID 0xffffff
+
 /* RXE's: the stock librxe drives us by it. */
 #define RXO_UVERBS_ABI_VERSION 2
 
@@ -52,6 +55,7 @@ static int rxo_query_device(struct ib_device *ibdev,
 	if (udata && (udata->inlen || udata->outlen))
 		return -EINVAL;
 
+	attr->vendor_id = RXO_VENDOR_ID;
 	attr->sys_image_guid = dev->guid;
 	attr->max_mr_size = U64_MAX;
 	attr->page_size_cap = PAGE_MASK & U32_MAX;
@@ -225,14 +229,16 @@ static void rxo_dev_init_ib(struct rxo_dev *dev, struct net_device *ndev)
 }
 
 int rxo_dev_create(const char *name, struct net_device *ndev,
-		   struct rxo_netns *netns, struct rxo_dev **made)
+		   struct rxo_netns *netns)
 {
 	struct rxo_dev *dev;
 	int ret = -ENOMEM;
 
 	dev = ib_alloc_device(rxo_dev, ib);
-	if (!dev)
+	if (!dev) {
+		rxo_netns_put(netns);
 		return -ENOMEM;
+	}
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats)
 		goto dealloc;
@@ -260,26 +266,20 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 
 	/* Published last. */
 	ret = ib_register_device(&dev->ib, name, NULL);
-	if (ret)
-		goto undo;
-	*made = dev;
+	if (ret) {
+		/* Comes to rxo_dealloc_driver(), as any end of a device. */
+		ib_dealloc_device(&dev->ib);
+		return ret;
+	}
 	return 0;
 
-undo:
-	rtnl_lock();
-	rxo_dev_detach(dev);
-	rtnl_unlock();
-	rxo_link_forget(dev);
-	rxo_debugfs_del(dev);
-	rxo_netns_del_dev(netns, dev);
-	hmm_mirror_device_fini(&dev->mirrors);
-	destroy_workqueue(dev->run_wq);
 destroy_fault_wq:
 	destroy_workqueue(dev->fault_wq);
 free_stats:
 	free_percpu(dev->stats);
 dealloc:
 	ib_dealloc_device(&dev->ib);
+	rxo_netns_put(netns);
 	return ret;
 }
 

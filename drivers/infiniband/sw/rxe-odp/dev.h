@@ -91,14 +91,13 @@ struct net_device *rxo_dev_get_netdev(struct rxo_dev *dev);
  * rxo_dev_create() - make a device and register it
  * @name: of the RDMA device
  * @ndev: Ethernet netdev to stand on
- * @netns: its namespace's sockets; the device takes over the reference on success
- * @made: filled with the device
+ * @netns: its namespace's sockets; the reference is taken over in any case
  *
  * Context: may sleep; RTNL is not held.
  * Return: 0 or an error; nothing is left behind then.
  */
 int rxo_dev_create(const char *name, struct net_device *ndev,
-		   struct rxo_netns *netns, struct rxo_dev **made);
+		   struct rxo_netns *netns);
 
 /**
  * rxo_dev_detach() - the netdev goes away

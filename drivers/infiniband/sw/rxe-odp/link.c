@@ -83,7 +83,6 @@ static int rxo_newlink_check(const char *name, struct net_device *ndev)
 static int rxo_newlink(const char *name, struct net_device *ndev)
 {
 	struct rxo_netns *netns;
-	struct rxo_dev *dev;
 	int ret;
 
 	mutex_lock(&rxo_link_mutex);
@@ -99,9 +98,7 @@ static int rxo_newlink(const char *name, struct net_device *ndev)
 			       name, RXO_UDP_PORT);
 		goto unlock;
 	}
-	ret = rxo_dev_create(name, ndev, netns, &dev);
-	if (ret)
-		rxo_netns_put(netns);
+	ret = rxo_dev_create(name, ndev, netns);
 unlock:
 	mutex_unlock(&rxo_link_mutex);
 	return ret;
