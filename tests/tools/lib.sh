@@ -59,6 +59,8 @@ end() { # [WHY]: it failed if there is a WHY
 	log_since_mark | tail -n 60 | sed 's/^/# kernel: /'
 	echo "# counters: $(counters_moved)"
 	echo "not ok $name $why"
+	# What it has died in stays locked: all else would hang.
+	case $bad in *BUG:* | *Oops* | *corruption* | *'general protection'*) exit 3 ;; esac
 }
 
 skip() { # NAME WHY

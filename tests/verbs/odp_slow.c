@@ -89,6 +89,9 @@ static void setup(bool remote_is_slow)
 	struct qp_opt opt = opt_rc;
 
 	need_odp();
+	/* The responder is silent while it waits, and a gives up. */
+	if (remote_is_slow)
+		skip("no RNR NAK yet while a page is awaited");
 	opt.timeout = 14;
 	opt.retry = 2;
 	pair_open(&p, &opt);

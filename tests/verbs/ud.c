@@ -42,6 +42,8 @@ static void setup(void)
 	opt.type = IBV_QPT_UD;
 	nic_open(&na, cfg.dev);
 	nic_open(&nb, cfg.peer);
+	if (!na.attr.orig_attr.max_ah)
+		skip("no UD");
 	if (cfg.mode != MODE_PINNED &&
 	    !(na.attr.odp_caps.per_transport_caps.ud_odp_caps & IBV_ODP_SUPPORT_SEND))
 		skip("no ODP for UD");
