@@ -261,17 +261,23 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	rxo_netns_add_dev(netns, dev);
 	netdev_hold(ndev, &dev->ndev_tracker, GFP_KERNEL);
 	rcu_assign_pointer(dev->ndev, ndev);
-	rxo_debugfs_add(dev, name);
 	rxo_link_remember(dev);
 
-	/* Published last. */
+	/* Once registered, others may end the device at any moment. */
+	get_device(&dev->ib.dev);
 	ret = ib_register_device(&dev->ib, name, NULL);
 	if (ret) {
+		pr_err("%s: the RDMA device can't be registered (error %d); is the name taken?\n",
+		       name, ret);
 		/* Comes to rxo_dealloc_driver(), as any end of a device. */
 		ib_dealloc_device(&dev->ib);
-		return ret;
+	} else if (ib_device_try_get(&dev->ib)) {
+		/* The name is ours now. */
+		rxo_debugfs_add(dev, name);
+		ib_device_put(&dev->ib);
 	}
-	return 0;
+	put_device(&dev->ib.dev);
+	return ret;
 
 destroy_fault_wq:
 	destroy_workqueue(dev->fault_wq);
