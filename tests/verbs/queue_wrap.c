@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ops.h"
 #include "test.h"
@@ -213,5 +214,36 @@ static void all_signaled(void)
 	teardown();
 }
 
+/*
+ * A completion tells that its slot is free. On a cold target a worker completes
+ * the request, on another CPU than the one that polls and posts the next.
+ */
+static void slot_with_its_completion(void)
+{
+	const size_t page = 4 * PAGE, at = page + 33, len = 200;
+	struct qp_opt opt = opt_rc;
+	struct ibv_wc wc;
+	int n;
+
+	opt.send_wr = 1;
+	setup(&opt);
+	for (int i = 0; i < 3000; i++) {
+		uint64_t end = now_ms() + WAIT_MS;
+
+		if (cfg.mode != MODE_PINNED) {
+			check(!madvise(dst.map + page, PAGE, MADV_DONTNEED),
+			      "madvise: %s", strerror(errno));
+			memset(dst.want + page, 0, PAGE);
+		}
+		q_rdma(&p.a, IBV_WR_RDMA_WRITE, i, &src, i, &dst, at, len);
+		while (!(n = ibv_poll_cq(p.a.scq, 1, &wc)))
+			check(now_ms() < end, "no completion");
+		check(n == 1 && wc.status == IBV_WC_SUCCESS, "write %d: %s", i,
+		      ibv_wc_status_str(wc.status));
+	}
+	buf_moved(&dst, at, &src, 2999, len);
+	teardown();
+}
+
 TEST_MAIN(CASE(full), CASE(round_and_round), CASE(lists), CASE(list_with_a_bad_one),
-	  CASE(unsignaled), CASE(all_signaled))
+	  CASE(unsignaled), CASE(all_signaled), CASE(slot_with_its_completion))

@@ -51,15 +51,16 @@ void rxo_req_complete(struct rxo_qp *qp, enum ib_wc_status status)
 		req->rd_left++;
 		req->read_psns -= rxo_swqe_packets(wqe);
 	}
-	if (status != IB_WC_SUCCESS || wqe->flags & IB_SEND_SIGNALED ||
-	    qp->init.sq_sig_type == IB_SIGNAL_ALL_WR)
-		rxo_req_post_cqe(qp, wqe, status);
 	if (req->next == req->tail)
 		req->next++;
 	if (req->cur == req->tail)
 		req->cur++;
 	req->tail++;
+	/* First: who polls the completion may post into this slot at once. */
 	rxo_ring_consume(&req->ring);
+	if (status != IB_WC_SUCCESS || wqe->flags & IB_SEND_SIGNALED ||
+	    qp->init.sq_sig_type == IB_SIGNAL_ALL_WR)
+		rxo_req_post_cqe(qp, wqe, status);
 }
 
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
