@@ -16,6 +16,42 @@ struct rxo_ring_map {
 	void *buf;
 };
 
+/*
+ * Zeroed memory for @bytes, whole pages, that vfree() frees. vmalloc_user() would
+ * not charge it to the process's memory cgroup, and would fill the log whenever
+ * there is none. How much it is the process says, so this rather fails than has
+ * somebody killed for it.
+ */
+static void *rxo_ring_alloc(size_t bytes)
+{
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
+			  __GFP_RETRY_MAYFAIL;
+	unsigned int n = bytes >> PAGE_SHIFT;
+	struct page **pages;
+	unsigned int i;
+	void *buf;
+
+	pages = kvmalloc_array(n, sizeof(*pages), gfp);
+	if (!pages)
+		return NULL;
+	for (i = 0; i < n; i++) {
+		pages[i] = alloc_page(gfp);
+		if (!pages[i])
+			goto free_pages;
+	}
+	buf = vmap(pages, n, VM_MAP | VM_MAP_PUT_PAGES | VM_USERMAP,
+		   PAGE_KERNEL);
+	if (!buf)
+		goto free_pages;
+	return buf;
+
+free_pages:
+	while (i--)
+		__free_page(pages[i]);
+	kvfree(pages);
+	return NULL;
+}
+
 int rxo_ring_init(struct rxo_ring *ring, struct ib_ucontext *uctx, u32 elems,
 		  size_t size, struct mminfo *mi)
 {
@@ -38,7 +74,7 @@ int rxo_ring_init(struct rxo_ring *ring, struct ib_ucontext *uctx, u32 elems,
 	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return -ENOMEM;
-	map->buf = vmalloc_user(bytes);
+	map->buf = rxo_ring_alloc(bytes);
 	if (!map->buf) {
 		ret = -ENOMEM;
 		goto free_map;

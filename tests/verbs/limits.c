@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What a process has the driver allocate is charged to its memory cgroup: rings
+ * at once, tables of the mirror as it touches memory. At the limit there is an
+ * error, and nothing is left behind.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "test.h"
+
+#define ROOT "/sys/fs/cgroup"
+#define MIB (1ul << 20)
+#define LEAF (2 * MIB)
+/* An entry of a CQ's ring has 64 bytes. */
+#define CQE_BYTES 64
+
+static char group[64];
+
+static void put(const char *dir, const char *file, const char *text)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY);
+	check(fd >= 0, "%s: %s", path, strerror(errno));
+	check(write(fd, text, strlen(text)) > 0, "%s to %s: %s", text, path,
+	      strerror(errno));
+	close(fd);
+}
+
+/* The case's process moves into a group of its own. */
+static void enter_group(void)
+{
+	if (access(ROOT "/cgroup.controllers", F_OK))
+		skip("no cgroup2 at " ROOT);
+	put(ROOT, "cgroup.subtree_control", "+memory");
+	snprintf(group, sizeof(group), ROOT "/verbs-limits-%d", getpid());
+	check(!mkdir(group, 0755), "%s: %s", group, strerror(errno));
+	put(group, "cgroup.procs", "0");
+}
+
+static void leave_group(void)
+{
+	put(ROOT, "cgroup.procs", "0");
+	/* Its last pages may still be on their way out. */
+	for (int i = 0; rmdir(group) && i < 50; i++)
+		sleep_ms(20);
+}
+
+/* Bytes of one line of memory.stat. */
+static long stat_of(const char *name)
+{
+	char path[128], line[128], format[64];
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/memory.stat", group);
+	snprintf(format, sizeof(format), "%s %%ld", name);
+	f = fopen(path, "r");
+	check(f, "%s: %s", path, strerror(errno));
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, format, &value) != 1)
+			value = -1;
+	fclose(f);
+	check(value >= 0, "no %s in memory.stat", name);
+	return value;
+}
+
+/* Has it grown by @bytes since @before? The kernel brings it up to date now and then. */
+static void grows(const char *name, long before, long bytes)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+	long grown;
+
+	while ((grown = stat_of(name) - before) < bytes) {
+		check(now_ms() < end, "%s grew by %ld bytes instead of %ld", name, grown,
+		      bytes);
+		sleep_ms(50);
+	}
+}
+
+static void rings(void)
+{
+	const int cqe = 60000;
+	struct ibv_cq *cq;
+	struct nic nic;
+	long before, grown;
+
+	enter_group();
+	nic_open(&nic, cfg.dev);
+	before = stat_of("kernel");
+	cq = cq_new(&nic, cqe);
+	grows("kernel", before, (long)cqe * CQE_BYTES);
+	cq_free(cq);
+	grown = stat_of("kernel") - before;
+	check(grown < (long)cqe * CQE_BYTES / 4, "%ld bytes left of a CQ", grown);
+	nic_close(&nic);
+	leave_group();
+}
+
+static void tables(void)
+{
+	const unsigned int leaves = 64;
+	struct pair p;
+	struct buf l, r;
+	long before;
+
+	need_odp();
+	enter_group();
+	/* A huge page needs no table. */
+	check(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "prctl");
+	pair_open(&p, NULL);
+	buf_new(&l, PAGE);
+	buf_new(&r, leaves * LEAF);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	before = stat_of("slab");
+	for (unsigned int i = 0; i < leaves; i++)
+		do_write(&p.a, &l, 3, &r, i * LEAF + rnd_range(0, LEAF - 999), 999);
+	grows("slab", before, leaves * PAGE);
+	buf_check(&r, "remote memory");
+	buf_free(&l);
+	buf_free(&r);
+	pair_close(&p);
+	leave_group();
+}
+
+static void at_the_limit(void)
+{
+	char max[32];
+	struct ibv_cq *cq;
+	struct nic nic;
+	long before, grown;
+
+	enter_group();
+	nic_open(&nic, cfg.dev);
+	/* Whatever is allocated once is allocated now. */
+	cq_free(cq_new(&nic, 16));
+	before = stat_of("kernel");
+	snprintf(max, sizeof(max), "%ld",
+		 before + stat_of("anon") + stat_of("file") + (long)(2 * MIB));
+	put(group, "memory.max", max);
+	cq = ibv_create_cq(nic.ctx, 60000, NULL, NULL, 0);
+	check(!cq, "a CQ of 4 MiB with 2 MiB left");
+	check(errno == ENOMEM, "%s instead of ENOMEM", strerror(errno));
+	grown = stat_of("kernel") - before;
+	check(grown < (long)MIB, "%ld bytes left of a CQ that was refused", grown);
+	cq_free(cq_new(&nic, 1000));
+	put(group, "memory.max", "max");
+	nic_close(&nic);
+	leave_group();
+}
+
+TEST_MAIN(CASE(rings), CASE(tables), CASE(at_the_limit))
