@@ -155,8 +155,12 @@ static void response(struct input *in)
 	kind = rxo_rc_classify(&pkt, req.una, req.nxt);
 	want = ahead < size ? ref_response(pkt.opcode, pkt.syndrome) :
 			      RXO_RESP_IGNORE;
+	if (size && ahead == RXO_PSN_MASK &&
+	    (pkt.opcode & RXO_OPERATION_MASK) == RXO_ACK &&
+	    ref_response(pkt.opcode, pkt.syndrome) == RXO_RESP_ACK)
+		want = RXO_RESP_ALIVE;
 	must(kind == want);
-	if (kind == RXO_RESP_IGNORE)
+	if (kind == RXO_RESP_IGNORE || kind == RXO_RESP_ALIVE)
 		return;
 	req.una = pkt.psn;
 	if (kind == RXO_RESP_ACK || kind == RXO_RESP_READ ||

@@ -174,11 +174,14 @@ static void test_classify_window(void)
 			u32 nxt = rxo_psn_add(una, windows[k]);
 
 			for (off = -3; off < 105; off++) {
-				bool in = off >= 0 && off < (s32)windows[k];
+				enum rxo_resp_kind want = RXO_RESP_IGNORE;
 
+				if (off >= 0 && off < (s32)windows[k])
+					want = RXO_RESP_ACK;
+				else if (off == -1 && windows[k])
+					want = RXO_RESP_ALIVE;
 				pkt.psn = rxo_psn_add(una, off);
-				check_eqf(rxo_rc_classify(&pkt, una, nxt),
-					  in ? RXO_RESP_ACK : RXO_RESP_IGNORE,
+				check_eqf(rxo_rc_classify(&pkt, una, nxt), want,
 					  " (psn %x in [%x, %x))", pkt.psn,
 					  una, nxt);
 			}

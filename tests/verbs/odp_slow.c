@@ -84,16 +84,15 @@ static void *server(void *arg)
 }
 
 /* a is impatient: it waits 67 ms, three times. */
+static uint8_t timeout = 14, retry = 2;
+
 static void setup(bool remote_is_slow)
 {
 	struct qp_opt opt = opt_rc;
 
 	need_odp();
-	/* The responder is silent while it waits, and a gives up. */
-	if (remote_is_slow)
-		skip("no RNR NAK yet while a page is awaited");
-	opt.timeout = 14;
-	opt.retry = 2;
+	opt.timeout = timeout;
+	opt.retry = retry;
 	pair_open(&p, &opt);
 	make_slow(&slow);
 	/* Twice the shadow: the second half keeps what the pages are served from. */
@@ -131,6 +130,7 @@ static void with(enum ibv_wr_opcode op, bool remote_is_slow)
 {
 	struct buf *l, *r;
 	const size_t len = 3 * PAGE + 99;
+	long told = hw_counter(cfg.peer, "sent_keepalives");
 
 	setup(remote_is_slow);
 	l = remote_is_slow ? &fast : &slow;
@@ -144,6 +144,9 @@ static void with(enum ibv_wr_opcode op, bool remote_is_slow)
 	await_asked();
 	for (int i = 0; i < 6; i++)
 		wc_none(p.a.scq);
+	if (remote_is_slow)
+		check(hw_counter(cfg.peer, "sent_keepalives") > told,
+		      "the peer is not told");
 	serve = true;
 	wc_ok(p.a.scq, 1);
 	if (op == IBV_WR_SEND)
@@ -158,6 +161,29 @@ static void with(enum ibv_wr_opcode op, bool remote_is_slow)
 static void write_to_slow(void)
 {
 	with(IBV_WR_RDMA_WRITE, true);
+}
+
+/* Time-outs of 1 ms: as long as this takes there are hundreds of them. */
+static void write_in_a_hurry(void)
+{
+	timeout = 8;
+	retry = 7;
+	with(IBV_WR_RDMA_WRITE, true);
+}
+
+static void read_in_a_hurry(void)
+{
+	timeout = 8;
+	retry = 7;
+	with(IBV_WR_RDMA_READ, true);
+}
+
+/* Not one time-out in the second it takes. */
+static void send_without_a_retry(void)
+{
+	timeout = 17;
+	retry = 0;
+	with(IBV_WR_SEND, true);
 }
 
 static void write_from_slow(void)
@@ -318,7 +344,8 @@ static void killed(void)
 	device_still_works();
 }
 
-TEST_MAIN(CASE(write_to_slow), CASE(write_from_slow), CASE(read_from_slow),
+TEST_MAIN(CASE(write_in_a_hurry), CASE(read_in_a_hurry), CASE(send_without_a_retry),
+	  CASE(write_to_slow), CASE(write_from_slow), CASE(read_from_slow),
 	  CASE(read_to_slow), CASE(send_to_slow), CASE(send_from_slow),
 	  CASE(atomic_on_slow), CASE(others_go_on), CASE(server_closes),
 	  CASE(unmapped_meanwhile), CASE(killed))

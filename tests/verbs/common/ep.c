@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ep.h"
@@ -94,6 +95,22 @@ void nic_close(struct nic *nic)
 	check(!ret, "ibv_dealloc_pd: %s", strerror(ret));
 	ret = ibv_close_device(nic->ctx);
 	check(!ret, "ibv_close_device: %s", strerror(errno));
+}
+
+long hw_counter(const char *dev, const char *name)
+{
+	char path[256];
+	long value;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/%d/hw_counters/%s",
+		 dev, PORT, name);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%ld", &value) != 1)
+		value = -1;
+	if (f)
+		fclose(f);
+	return value;
 }
 
 struct ibv_cq *cq_new(struct nic *nic, int cqe)

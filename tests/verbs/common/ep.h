@@ -71,6 +71,9 @@ void nic_open(struct nic *nic, const char *name);
 void nic_close(struct nic *nic);
 bool nic_has_odp(const struct nic *nic, uint32_t general_bit);
 
+/* A counter of the driver's, or -1. */
+long hw_counter(const char *dev, const char *name);
+
 struct ibv_cq *cq_new(struct nic *nic, int cqe);
 void cq_free(struct ibv_cq *cq);
 

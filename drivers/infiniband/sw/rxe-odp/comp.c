@@ -202,6 +202,11 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 		else if (rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
 			rxo_req_fail(qp, rxo_comp_nak_status(pkt.syndrome));
 		break;
+	case RXO_RESP_ALIVE:
+		rxo_count(qp->dev, rcvd_keepalives);
+		req->retries = qp->attr.retry_cnt;
+		rxo_qp_arm_retry(qp);
+		break;
 	default:
 		rxo_count(qp->dev, rcvd_ghosts);
 		break;

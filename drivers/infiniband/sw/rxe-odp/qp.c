@@ -3,6 +3,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#include "alive.h"
 #include "dev.h"
 #include "net.h"
 #include "compat/compat.h"
@@ -98,7 +99,7 @@ static int rxo_qp_init_sq(struct rxo_qp *qp, struct ib_ucontext *uctx,
 
 	req->stride = ALIGN(sizeof(struct rxo_swqe) + data, 8);
 	req->wqes = kvcalloc(rxo_ring_capacity(&req->ring) + 1, req->stride,
-			     GFP_KERNEL_ACCOUNT);
+			     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!req->wqes) {
 		rxo_ring_fini(&req->ring);
 		return -ENOMEM;
@@ -183,6 +184,7 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 		      HRTIMER_MODE_ABS_SOFT);
 	hrtimer_setup(&qp->rnr_timer, rxo_qp_rnr_fn, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_SOFT);
+	rxo_alive_init(qp);
 	qp->state = IB_QPS_RESET;
 	qp->attr.qp_state = IB_QPS_RESET;
 

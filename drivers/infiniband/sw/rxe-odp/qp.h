@@ -142,7 +142,7 @@ struct rxo_res {
  * @recv_off: bytes placed in it
  * @va, @rkey, @len, @resid: RDMA WRITE in progress
  * @res: answers kept, @res_next is used next
- * @read: READ being answered
+ * @read: READ being answered; @read.ahead once its pages have been asked for
  * @skb: request at hand, while parked
  */
 struct rxo_resp {
@@ -162,6 +162,8 @@ struct rxo_resp {
 	struct {
 		bool active;
 		bool begun; /* FIRST is out */
+		bool again; /* from the middle, as the peer missed something */
+		bool ahead;
 		u32 psn;
 		u32 rkey;
 		u32 resid;
@@ -207,6 +209,7 @@ struct rxo_path {
  * @mtu: path MTU in bytes
  * @rq: own receive queue, unless it has an SRQ
  * @retry_timer: retransmission; fires at or after @retry_at
+ * @alive_timer: see alive.h
  * @last_wqe_seen: IB_EVENT_QP_LAST_WQE_REACHED was raised
  * @comm_est: IB_EVENT_COMM_EST was raised
  */
@@ -227,6 +230,7 @@ struct rxo_qp {
 	struct hrtimer retry_timer;
 	ktime_t retry_at;
 	struct hrtimer rnr_timer;
+	struct hrtimer alive_timer;
 	bool last_wqe_seen;
 	bool comm_est;
 };

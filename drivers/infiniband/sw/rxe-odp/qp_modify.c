@@ -20,6 +20,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	qp->attr.qp_state = IB_QPS_RESET;
 	hrtimer_cancel(&qp->retry_timer);
 	hrtimer_cancel(&qp->rnr_timer);
+	hrtimer_cancel(&qp->alive_timer);
 	rxo_park_cancel(&req->park);
 	rxo_park_cancel(&qp->comp.park);
 	rxo_park_cancel(&resp->park);

@@ -2,6 +2,7 @@
 #include <rdma/ib_user_verbs.h>
 
 #include "access.h"
+#include "alive.h"
 #include "cq.h"
 #include "dev.h"
 #include "mr.h"
@@ -444,6 +445,7 @@ bool rxo_resp_step(struct rxo_qp *qp)
 		rxo_count(qp->dev, rcvd_no_qp);
 	} else if (rxo_resp_packet(qp, skb) == -EAGAIN) {
 		resp->skb = skb;
+		rxo_alive_start(qp);
 		return true;
 	}
 	consume_skb(skb);

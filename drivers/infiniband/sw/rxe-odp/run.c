@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "alive.h"
 #include "comp.h"
 #include "compat/compat.h"
 #include "dev.h"
@@ -49,6 +50,8 @@ static void rxo_run_events(struct rxo_qp *qp)
 		rxo_req_timeout(qp);
 	if (events & RXO_EV_RNR)
 		rxo_req_rnr_over(qp);
+	if (events & RXO_EV_ALIVE)
+		rxo_alive_beat(qp);
 	/* For all others the steps look for themselves. */
 }
 

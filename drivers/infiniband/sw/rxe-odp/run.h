@@ -41,6 +41,7 @@ struct rxo_qp;
 #define RXO_EV_RESUME BIT(3) /* a fault has ended */
 #define RXO_EV_PACKET BIT(4) /* a packet was queued */
 #define RXO_EV_LATER BIT(5) /* time to try what lacked memory */
+#define RXO_EV_ALIVE BIT(6) /* time to tell the peer that we wait for a page */
 
 /**
  * struct rxo_run - embedded in a QP

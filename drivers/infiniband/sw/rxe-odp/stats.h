@@ -21,6 +21,7 @@ struct rxo_dev;
 	op(rcvd_bytes)                                                        \
 	op(sent_acks)                                                         \
 	op(sent_naks)                                                         \
+	op(sent_keepalives) /* the responder waits for a page */              \
 	op(sent_rnr_naks)                                                     \
 	op(sent_read_resps)                                                   \
 	op(send_errors) /* no route, interface down, dropped below us */      \
@@ -34,6 +35,7 @@ struct rxo_dev;
 	op(rcvd_duplicates)                                                   \
 	op(rcvd_out_of_sequence)                                              \
 	op(rcvd_naks)                                                         \
+	op(rcvd_keepalives) /* the peer works on what we asked for */         \
 	op(rcvd_rnr_naks)                                                     \
 	op(rcvd_ghosts) /* responses to nothing outstanding */                \
 	op(retransmits) /* times a requester went back */                     \

@@ -109,7 +109,12 @@ enum rxo_resp_kind rxo_rc_classify(const struct rxo_packet *pkt, u32 una,
 	u32 offset = (pkt->psn - una) & RXO_PSN_MASK;
 	u32 window = (nxt - una) & RXO_PSN_MASK;
 
-	if (!(pkt->flags & RXO_OP_RESP) || offset >= window)
+	if (!(pkt->flags & RXO_OP_RESP))
+		return RXO_RESP_IGNORE;
+	if (window && offset == RXO_PSN_MASK && pkt->flags & RXO_OP_ACK &&
+	    syndrome_is_ack(pkt->syndrome))
+		return RXO_RESP_ALIVE;
+	if (offset >= window)
 		return RXO_RESP_IGNORE;
 	if (pkt->flags & RXO_OP_ACK)
 		return classify_ack(pkt->syndrome);

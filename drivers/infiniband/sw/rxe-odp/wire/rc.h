@@ -105,6 +105,8 @@ static inline u32 rxo_rc_packets(u32 len, u32 mtu)
  *		    PSN failed for good, see rxo_nak_status()
  * @RXO_RESP_READ: carries bytes of a READ
  * @RXO_RESP_ATOMIC: carries an atomic's original value
+ * @RXO_RESP_ALIVE: acknowledges once more what was acknowledged last, while
+ *		    something is outstanding: the peer works on it
  */
 enum rxo_resp_kind {
 	RXO_RESP_IGNORE,
@@ -114,6 +116,7 @@ enum rxo_resp_kind {
 	RXO_RESP_ERROR,
 	RXO_RESP_READ,
 	RXO_RESP_ATOMIC,
+	RXO_RESP_ALIVE,
 };
 
 /**
@@ -123,8 +126,8 @@ enum rxo_resp_kind {
  * @nxt: next PSN that was never sent
  *
  * Context: any.
- * Return: its kind; RXO_RESP_IGNORE when its PSN is outside [@una, @nxt) or its
- * syndrome is reserved.
+ * Return: its kind; RXO_RESP_IGNORE when its PSN is outside [@una, @nxt), but for
+ * RXO_RESP_ALIVE, or its syndrome is reserved.
  */
 enum rxo_resp_kind rxo_rc_classify(const struct rxo_packet *pkt, u32 una,
 				   u32 nxt);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A responder that waits for a page tells its peer that it is alive, by
+ * acknowledging once more what it acknowledged last. To a requester that is
+ * nothing new, so it neither sends again nor completes anything, but it restarts
+ * its timer (IBTA 9.7.6.1.3): this driver's, and rdma_rxe's. An RNR NAK would do
+ * it too, but makes the peer send again, and costs it one of its RNR retries,
+ * which may be none.
+ *
+ * A READ that has been answered in part is the exception: an ACK in the midst of
+ * its responses means that the rest of them is lost (IBTA 9.7.5.1.2). So its pages
+ * are asked for before the first response goes out.
+ */
+#ifndef RXO_ALIVE_H
+#define RXO_ALIVE_H
+
+struct rxo_qp;
+
+void rxo_alive_init(struct rxo_qp *qp);
+
+/**
+ * rxo_alive_start() - the responder has parked
+ * @qp: the QP
+ *
+ * Context: the QP's runner.
+ */
+void rxo_alive_start(struct rxo_qp *qp);
+
+/**
+ * rxo_alive_beat() - the timer has fired: tell the peer, if it is still so
+ * @qp: the QP
+ *
+ * Context: the QP's runner.
+ */
+void rxo_alive_beat(struct rxo_qp *qp);
+
+#endif /* RXO_ALIVE_H */
