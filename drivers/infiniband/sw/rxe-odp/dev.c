@@ -185,7 +185,6 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	rxo_debugfs_del(dev);
 	rxo_netns_del_dev(dev->netns, dev);
 	destroy_workqueue(dev->run_wq);
-	destroy_workqueue(dev->fault_wq);
 	rxo_netns_put(dev->netns);
 	hmm_mirror_device_fini(&dev->mirrors);
 	WARN_ON(!xa_empty(&dev->keys));
@@ -242,14 +241,9 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats)
 		goto dealloc;
-	/* Two, so that slow pages never keep a QP from its worker. */
-	dev->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
-					WQ_MAX_ACTIVE);
-	if (!dev->fault_wq)
-		goto free_stats;
 	dev->run_wq = alloc_workqueue("rxe_odp_run", WQ_UNBOUND, 0);
 	if (!dev->run_wq)
-		goto destroy_fault_wq;
+		goto free_stats;
 
 	hmm_mirror_device_init(&dev->mirrors);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
@@ -279,8 +273,6 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	put_device(&dev->ib.dev);
 	return ret;
 
-destroy_fault_wq:
-	destroy_workqueue(dev->fault_wq);
 free_stats:
 	free_percpu(dev->stats);
 dealloc:

@@ -26,8 +26,10 @@ static void rxo_park_work(struct work_struct *work)
 	rxo_run_kick(qp, RXO_EV_RESUME);
 }
 
-void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp)
+void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
+		   struct workqueue_struct *wq)
 {
+	park->wq = wq;
 	park->qp = qp;
 	INIT_WORK(&park->work, rxo_park_work);
 }
@@ -61,7 +63,7 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	park->state = RXO_PARK_WAITING;
 	hmm_mirror_hold(park->mirror);
 	rxo_count(park->qp->dev, parks);
-	queue_work(park->qp->dev->fault_wq, &park->work);
+	queue_work(park->wq, &park->work);
 	return -EAGAIN;
 }
 

@@ -37,6 +37,7 @@ enum rxo_park_state {
  * struct rxo_park - one for each side of a QP
  * @qp: the QP
  * @work: runs the fault
+ * @wq: ... and on this
  * @state: enum rxo_park_state; WAITING to DONE by the worker with release, all
  *	   else by the runner
  * @mirror: whose pages, with a reference while WAITING
@@ -51,6 +52,7 @@ enum rxo_park_state {
 struct rxo_park {
 	struct rxo_qp *qp;
 	struct work_struct work;
+	struct workqueue_struct *wq;
 	int state;
 	struct hmm_mirror *mirror;
 	unsigned long addr;
@@ -62,7 +64,8 @@ struct rxo_park {
 	unsigned long since;
 };
 
-void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp);
+void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
+		   struct workqueue_struct *wq);
 
 /**
  * rxo_park() - start a fault

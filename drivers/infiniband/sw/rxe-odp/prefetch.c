@@ -5,6 +5,7 @@
 #include "dev.h"
 #include "mr.h"
 #include "prefetch.h"
+#include "uctx.h"
 #include "wire/range.h"
 
 /*
@@ -123,7 +124,8 @@ int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 	rxo_count(dev, prefetches);
 	if (!(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
 		INIT_WORK(&pf->work, rxo_prefetch_work);
-		queue_work(dev->fault_wq, &pf->work);
+		queue_work(to_rxo_uctx(pd->uobject->context)->fault_wq,
+			   &pf->work);
 		return 0;
 	}
 	ret = rxo_prefetch_fault(pf);

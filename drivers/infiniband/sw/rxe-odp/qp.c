@@ -8,6 +8,7 @@
 #include "net.h"
 #include "compat/compat.h"
 #include "qp.h"
+#include "uctx.h"
 #include "wire/psn.h"
 #include "wire/rc.h"
 
@@ -165,6 +166,7 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 		struct ib_qp_init_attr *init, struct mminfo *rq_mi,
 		struct mminfo *sq_mi)
 {
+	struct workqueue_struct *wq = to_rxo_uctx(uctx)->fault_wq;
 	int ret;
 
 	ret = rxo_qp_check_init(init);
@@ -177,9 +179,9 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 	qp->ib.recv_cq = init->recv_cq;
 	qp->ib.srq = init->srq;
 	rxo_run_init(qp);
-	rxo_park_init(&qp->req.park, qp);
-	rxo_park_init(&qp->comp.park, qp);
-	rxo_park_init(&qp->resp.park, qp);
+	rxo_park_init(&qp->req.park, qp, wq);
+	rxo_park_init(&qp->comp.park, qp, wq);
+	rxo_park_init(&qp->resp.park, qp, wq);
 	hrtimer_setup(&qp->retry_timer, rxo_qp_retry_fn, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS_SOFT);
 	hrtimer_setup(&qp->rnr_timer, rxo_qp_rnr_fn, CLOCK_MONOTONIC,

@@ -12,11 +12,8 @@
 #include "ring.h"
 #include "run.h"
 #include "srq.h"
+#include "uctx.h"
 #include "verbs.h"
-
-struct rxo_ucontext {
-	struct ib_ucontext ib;
-};
 
 struct rxo_pd {
 	struct ib_pd ib;
@@ -29,11 +26,12 @@ static struct ib_ucontext *rxo_uctx(struct ib_udata *udata)
 
 static int rxo_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
 {
-	return 0;
+	return rxo_uctx_init(to_rxo_uctx(uctx));
 }
 
 static void rxo_dealloc_ucontext(struct ib_ucontext *uctx)
 {
+	rxo_uctx_fini(to_rxo_uctx(uctx));
 }
 
 /*
@@ -241,5 +239,5 @@ const struct ib_device_ops rxo_verbs_ops = {
 	INIT_RDMA_OBJ_SIZE(ib_pd, rxo_pd, ib),
 	INIT_RDMA_OBJ_SIZE(ib_qp, rxo_qp, ib),
 	INIT_RDMA_OBJ_SIZE(ib_srq, rxo_srq, ib),
-	INIT_RDMA_OBJ_SIZE(ib_ucontext, rxo_ucontext, ib),
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, rxo_uctx, ib),
 };

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "uctx.h"
+
+int rxo_uctx_init(struct rxo_uctx *uctx)
+{
+	uctx->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
+					 RXO_UCTX_FAULTS);
+	return uctx->fault_wq ? 0 : -ENOMEM;
+}
+
+/* QPs have cancelled their faults; what is waited for are prefetches. */
+void rxo_uctx_fini(struct rxo_uctx *uctx)
+{
+	destroy_workqueue(uctx->fault_wq);
+}

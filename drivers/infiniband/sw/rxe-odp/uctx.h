@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A process's open device, and what it has to itself: faults sleep as long as a
+ * page takes, which the process may decide (userfaultfd), and a work queue runs
+ * so many works at a time. With one of its own, whose pages never come holds up
+ * nobody but itself.
+ */
+#ifndef RXO_UCTX_H
+#define RXO_UCTX_H
+
+#include <linux/workqueue.h>
+#include <rdma/ib_verbs.h>
+
+/* Faults and prefetches of one process that run at a time. */
+#define RXO_UCTX_FAULTS 256
+
+/**
+ * struct rxo_uctx - a process's open device
+ * @ib: what ib_core knows
+ * @fault_wq: faults and prefetches
+ */
+struct rxo_uctx {
+	struct ib_ucontext ib;
+	struct workqueue_struct *fault_wq;
+};
+
+static inline struct rxo_uctx *to_rxo_uctx(struct ib_ucontext *uctx)
+{
+	return container_of(uctx, struct rxo_uctx, ib);
+}
+
+/* alloc_ucontext, dealloc_ucontext */
+int rxo_uctx_init(struct rxo_uctx *uctx);
+void rxo_uctx_fini(struct rxo_uctx *uctx);
+
+#endif /* RXO_UCTX_H */
