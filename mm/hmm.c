@@ -70,7 +70,8 @@
  * If the fault takes leaf->lock first, it installs an entry that is still true,
  * and the invalidation, which waits for the lock, takes it away.
  *
- * Documentation/locking.rst has the rest.
+ * Documentation/locking.rst has the rest; tests/model/mirror.pml goes through every
+ * interleaving of all this, and is to follow when it changes.
  */
 #include <linux/kref.h>
 #include <linux/mm.h>

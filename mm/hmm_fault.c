@@ -11,6 +11,8 @@
  *		 (hmm_install.c)
  *	fix	 with no lock but mmap_lock: what is missing is faulted in a page
  *		 at a time, as the CPU would (hmm_fix.c); then walk again
+ *
+ * tests/model/mirror.pml models it, step by step.
  */
 #include <linux/hmm.h>
 #include <linux/jiffies.h>

@@ -21,7 +21,7 @@
  *						write_lock, hurry--
  *
  * The fault of reader B finds its page present, or walks it again, in its own
- * time.
+ * time. tests/model/mirror.pml proves that the invalidation gets in.
  */
 #include <linux/mm.h>
 #include <linux/overflow.h>

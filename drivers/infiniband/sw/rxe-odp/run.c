@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* tests/model/runner.pml models this, park.c and destroying, step by step. */
 #include "alive.h"
 #include "comp.h"
 #include "compat/compat.h"

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The runner of a QP: who runs it, how it parks, resumes and ends. Models
+ * drivers/infiniband/sw/rxe-odp/: run.c, park.c, ref.c, qp.c, qp_modify.c.
+ *
+ * An inline or process has the name of the function it models; an atomic is what
+ * happens under run.lock, or one access, or what only the runner sees. A process
+ * is a context that may run the QP. What comes is finite (packets, misses, ...),
+ * so every execution ends: what is lost or stuck shows where all has come to rest.
+ *
+ * Memory order. Steps are interleaved as if memory were sequentially consistent.
+ * The code may be seen so because it shares under run.lock, but for:
+ *  - park->state, release and acquire; BUG_PARK_PLAIN_STORE is without;
+ *  - looks without the lock, at the queue, the ring, run->entering and the timer's
+ *    state. They may see an old value until the runner takes run.lock again after
+ *    the change; so they may here, see "stale";
+ *  - queue_work() and hrtimer_start(): what is before them is before the function.
+ *
+ * The QP has two sides here. One receives packets, misses and parks; one sends what
+ * was posted, lacks memory and tries again. The third side and the other two timers
+ * do what these do. Left out: the bound of the queues, errors of faults, what is in
+ * packets, which tests/host/ has, and that a verb that waits is not starved.
+ *
+ * How much comes, -D: POSTS, PACKETS, MISSES, NOMEM, VERBS. All at 1 takes ten times
+ * as long as the worlds that tests/model/run knows, and holds as well.
+ *
+ * Planted faults, -D, each to be found:
+ *  BUG_KICK_UNLOCKED	looks at busy, then sets it
+ *  BUG_STOP_UNLOCKED	looks at the events, then clears busy
+ *  BUG_STOP_NO_WAKE	does not tell the verb that waits
+ *  BUG_STOP_WAKE_LATE	tells it after the unlock
+ *  BUG_YIELD_NOT_BUSY	ownership does not go to the worker with the work
+ *  BUG_LEAVE_NO_RUN	a verb leaves, and what came meanwhile stays
+ *  BUG_LATER_NONE	lacks memory and starts no timer
+ *  BUG_LATER_ACTIVE	starts none while the timer's function runs
+ *  BUG_PARK_QUEUE_FIRST	queues the work, then says that it waits
+ *  BUG_PARK_PLAIN_STORE	says that it is done before what it has done is seen
+ *  BUG_PARK_KICK_FIRST	kicks, then says that it is done
+ *  BUG_PARK_NO_KICK	does not kick
+ *  BUG_CANCEL_NO_PUT	keeps the mirror of a work that never ran
+ *  BUG_CANCEL_NO_WAIT	does not wait for a fault that runs
+ *  BUG_RESET_NO_CANCEL	leaves the fault alone
+ *  BUG_RESET_NO_TIMER	leaves the timer alone
+ *  BUG_TIMER_NO_WAIT	does not wait for the timer's function
+ *  BUG_DESTROY_NO_ENTER	does not become the runner
+ *  BUG_DESTROY_NO_REF	does not wait for packets that have found the QP
+ *  BUG_REF_NO_RCU	frees the handle under who has just found it
+ */
+
+#ifndef POSTS
+#define POSTS 1
+#endif
+#ifndef PACKETS
+#define PACKETS 2
+#endif
+#ifndef MISSES
+#define MISSES 1
+#endif
+#ifndef NOMEM
+#define NOMEM 1 /* allocations that fail */
+#endif
+#ifndef VERBS
+#define VERBS 1 /* modify_qp */
+#endif
+#define BATCH 1 /* RXO_RUN_BATCH */
+#define BUDGET 1 /* RXO_RUN_BUDGET */
+
+/* RXO_EV_*; nobody asks for those that are one here */
+#define EV_DOORBELL 1
+#define EV_PACKET 2
+#define EV_RESUME 4
+#define EV_LATER 4
+
+/* enum rxo_park_state */
+#define NONE 0
+#define WAITING 1
+#define DONE 2
+
+/* struct rxo_run */
+bool busy;
+byte entering;
+byte events;
+byte requests;
+bool asleep[2]; /* run->idle: modify, destroy */
+bool work_pending; /* run->work */
+
+/* struct hrtimer run->later */
+bool later_queued;
+bool later_fires; /* not queued, and its function has not got run.lock yet */
+bool later_running; /* its function runs */
+
+/* struct rxo_park */
+byte park_state;
+bool park_err; /* the fault's result is there */
+bool park_pending;
+bool park_running;
+byte mirror_refs;
+
+/* struct rxo_ref, and the table */
+bool published = true;
+byte ref_users = 1;
+bool ref_idle;
+bool ref_dying;
+bool ref_freed;
+byte rcu_readers;
+
+/* ib_core's lock of the object: verbs share it, destroy has it alone */
+byte verbs;
+bool gone;
+
+bool freed; /* the QP */
+byte sq; /* WQEs posted, not sent */
+bool held; /* resp->skb */
+byte misses = MISSES;
+byte nomem = NOMEM;
+
+byte runners;
+
+#define alive() assert(!freed)
+#define runs() assert(!freed && busy && runners == 1)
+
+/*
+ * What each process that may run the QP has on its stack, all 0 when it does not:
+ * @mine: it has become the runner
+ * @stop: it is the runner no more
+ * the others as in the code
+ */
+#define LOCALS bool mine, stop, more, waits, skb; byte i, budget
+
+/* ---- qp.c, req.c, resp.c: one step of a side ---- */
+
+inline rxo_park()
+{
+#ifdef BUG_PARK_QUEUE_FIRST
+	atomic { mirror_refs++; park_err = false; park_pending = true }
+	atomic { runs(); park_state = WAITING }
+#else
+	atomic {
+		runs();
+		assert(park_state == NONE);
+		park_err = false;
+		park_state = WAITING;
+		mirror_refs++ /* hmm_mirror_hold() */
+	}
+	atomic { assert(!park_pending); park_pending = true } /* queue_work() */
+#endif
+}
+
+inline rxo_park_waiting()
+{
+	atomic {
+		runs();
+		waits = (park_state == WAITING);
+		if
+		:: park_state == DONE ->
+			assert(park_err);
+			park_state = NONE
+		:: else
+		fi
+	}
+}
+
+inline rxo_resp_step()
+{
+	rxo_park_waiting();
+	if
+	:: waits -> waits = false
+	:: else ->
+		atomic { /* resp->skb, or rxo_run_dequeue() */
+			runs();
+			if
+			:: held -> held = false; skb = true
+			:: !held && requests -> requests--; skb = true
+			:: !held && !requests
+			:: !held && (events & EV_PACKET) /* stale */
+			fi
+		}
+		if
+		:: atomic { skb && misses -> misses--; skb = false }
+			rxo_park();
+			atomic { held = true; more = true }
+		:: atomic { skb -> skb = false; more = true }
+		:: else
+		fi
+	fi
+}
+
+inline rxo_req_step()
+{
+	if
+	:: !sq
+	:: events & EV_DOORBELL /* stale */
+	:: atomic { sq && nomem -> nomem-- }
+		rxo_run_later()
+	:: atomic { sq -> runs(); sq--; more = true }
+	fi
+}
+
+/* ---- run.c ---- */
+
+inline rxo_run_events()
+{
+	atomic { runs(); events = 0 }
+}
+
+inline rxo_run_later()
+{
+	atomic {
+		runs();
+		if
+#if defined(BUG_LATER_NONE)
+		:: true
+#elif defined(BUG_LATER_ACTIVE)
+		:: later_queued || later_running
+		:: !later_queued && !later_running -> later_queued = true
+#else
+		:: later_queued
+		:: later_fires /* stale */
+		:: !later_queued -> later_queued = true /* hrtimer_start() */
+#endif
+		fi
+	}
+}
+
+inline wake_up()
+{
+	asleep[0] = false;
+	asleep[1] = false
+}
+
+/*
+ * The last look and the end are one critical section, and so is wake_up(): after
+ * the unlock the QP may be freed.
+ */
+inline rxo_run_stop()
+{
+#ifdef BUG_STOP_UNLOCKED
+	atomic { runs(); stop = entering || (!more && !events) }
+#endif
+	atomic {
+		runs();
+#ifndef BUG_STOP_UNLOCKED
+		stop = entering || (!more && !events);
+#endif
+		more = false;
+		if
+		:: stop ->
+			busy = false;
+			runners--;
+#if !defined(BUG_STOP_NO_WAKE) && !defined(BUG_STOP_WAKE_LATE)
+			wake_up()
+#endif
+		:: else
+		fi
+	}
+#ifdef BUG_STOP_WAKE_LATE
+	if
+	:: atomic { stop -> alive(); wake_up() }
+	:: else
+	fi
+#endif
+}
+
+inline rxo_run()
+{
+	budget = BUDGET;
+	do
+	:: !stop ->
+		rxo_run_events();
+		more = true;
+		do
+		:: more && i < BATCH ->
+			i++;
+			more = false;
+			rxo_resp_step();
+			rxo_req_step()
+		:: else -> break
+		od;
+		budget = (budget > i -> budget - i : 0);
+		i = 0;
+		if
+		/* Nobody enters, or the look is stale. */
+		:: more && !budget ->
+			more = false;
+			stop = true;
+			/* Ownership goes with it: queue_work() */
+			atomic {
+				runs();
+				runners--;
+#ifdef BUG_YIELD_NOT_BUSY
+				busy = false;
+				wake_up();
+#endif
+				assert(!work_pending);
+				work_pending = true
+			}
+		:: !more || budget || entering ->
+			rxo_run_stop()
+		fi
+	:: else -> break
+	od;
+	stop = false;
+	budget = 0
+}
+
+active proctype rxo_run_work()
+{
+	LOCALS;
+
+end:	do
+	:: atomic {
+		work_pending ->
+		work_pending = false;
+#ifdef BUG_YIELD_NOT_BUSY
+		busy = true;
+#endif
+		runners++
+	   }
+	   rxo_run()
+	od
+}
+
+/* The two halves of a critical section. */
+inline kick_locked(ev)
+{
+	alive();
+	events = events | ev;
+	mine = !busy && !entering
+}
+
+inline kick_own()
+{
+	if
+	:: mine ->
+		busy = true;
+		runners++;
+		runs()
+	:: else
+	fi
+}
+
+inline kick_run()
+{
+	if
+	:: mine ->
+		mine = false;
+		rxo_run()
+	:: else
+	fi
+}
+
+inline rxo_run_kick(ev)
+{
+#ifdef BUG_KICK_UNLOCKED
+	atomic { kick_locked(ev) }
+	atomic { kick_own() }
+#else
+	atomic { kick_locked(ev); kick_own() }
+#endif
+	kick_run()
+}
+
+active proctype rxo_run_later_fn()
+{
+	LOCALS;
+
+end:	do
+	:: atomic {
+		later_queued ->
+		later_queued = false;
+		later_running = true;
+		later_fires = true
+	   }
+	   atomic { kick_locked(EV_LATER); kick_own(); later_fires = false }
+	   kick_run();
+	   atomic { alive(); later_running = false }
+	od
+}
+
+/* In one critical section: the look, and being the runner. */
+inline enter_own(id)
+{
+	if
+	:: busy -> asleep[id] = true /* prepare_to_wait() */
+	:: else ->
+		entering--;
+		busy = true;
+		runners++;
+		runs();
+		mine = true
+	fi
+}
+
+inline rxo_run_enter(id)
+{
+	atomic { alive(); entering++; enter_own(id) }
+	do
+	:: mine -> mine = false; break
+	:: atomic { !mine && !asleep[id] -> alive(); enter_own(id) }
+	od
+}
+
+inline rxo_run_leave()
+{
+#ifdef BUG_LEAVE_NO_RUN
+	atomic { runs(); runners--; busy = false; wake_up() }
+#else
+	rxo_run()
+#endif
+}
+
+inline hrtimer_cancel()
+{
+#ifdef BUG_TIMER_NO_WAIT
+	later_queued = false
+#else
+	/* While its function runs, it may also be queued again. */
+	atomic { !later_running -> later_queued = false }
+#endif
+}
+
+inline rxo_run_purge()
+{
+#ifndef BUG_RESET_NO_TIMER
+	hrtimer_cancel();
+#endif
+	atomic { alive(); events = 0; requests = 0 }
+}
+
+/* ---- park.c ---- */
+
+active proctype rxo_park_work()
+{
+	LOCALS;
+
+end:	do
+	:: atomic {
+		park_pending ->
+		park_pending = false;
+		park_running = true
+	   }
+	   alive(); /* hmm_mirror_fault(): takes its time */
+#ifdef BUG_PARK_KICK_FIRST
+	   rxo_run_kick(EV_RESUME);
+#endif
+#ifdef BUG_PARK_PLAIN_STORE
+	   park_state = DONE;
+	   atomic { park_err = true; mirror_refs-- }
+#else
+	   atomic {
+		alive();
+		park_err = true;
+		assert(mirror_refs == 1);
+		mirror_refs--
+	   }
+	   atomic {
+		alive();
+#ifndef BUG_PARK_QUEUE_FIRST
+		assert(park_state == WAITING);
+#endif
+		park_state = DONE /* smp_store_release() */
+	   }
+#endif
+#if !defined(BUG_PARK_KICK_FIRST) && !defined(BUG_PARK_NO_KICK)
+	   rxo_run_kick(EV_RESUME);
+#endif
+	   park_running = false
+	od
+}
+
+inline rxo_park_cancel()
+{
+#ifndef BUG_RESET_NO_CANCEL
+	atomic { runs(); mine = park_pending; park_pending = false }
+#ifndef BUG_CANCEL_NO_WAIT
+	!park_running;
+#endif
+	if
+	:: mine ->
+		mine = false;
+#ifndef BUG_CANCEL_NO_PUT
+		mirror_refs-- /* hmm_mirror_put() */
+#endif
+	:: else
+	fi;
+#endif
+	atomic { alive(); park_state = NONE }
+}
+
+/* ---- ref.c ---- */
+
+inline rxo_ref_get()
+{
+	atomic { rcu_readers++; found = published } /* xa_load() */
+	if
+	:: atomic {
+		found -> /* refcount_inc_not_zero() */
+		assert(!ref_freed);
+		found = (ref_users > 0);
+		ref_users = ref_users + found;
+		rcu_readers--
+	   }
+	:: atomic { !found -> rcu_readers-- }
+	fi
+}
+
+inline rxo_ref_put()
+{
+	atomic { assert(!ref_freed); ref_users--; found = !ref_users }
+	if
+	:: atomic { found -> assert(!ref_freed); ref_idle = true } /* complete() */
+	:: else
+	fi
+}
+
+inline rxo_ref_kill()
+{
+	published = false; /* xa_erase() */
+	rxo_ref_put();
+#ifndef BUG_DESTROY_NO_REF
+	ref_idle; /* wait_for_completion() */
+#endif
+	ref_dying = true /* kfree_rcu() */
+}
+
+active proctype kfree_rcu()
+{
+end:	atomic {
+#ifdef BUG_REF_NO_RCU
+		ref_dying ->
+#else
+		ref_dying && !rcu_readers ->
+#endif
+		ref_freed = true
+	}
+}
+
+/* ---- who comes from outside ---- */
+
+/* verbs.c: rxo_post_send(). The WQE is in user memory before. */
+active proctype rxo_post_send()
+{
+	LOCALS;
+	byte n = POSTS;
+
+	do
+	:: atomic { n && !gone -> n--; sq++ }
+		if
+		:: atomic { !gone -> verbs++ }
+			rxo_run_kick(EV_DOORBELL);
+			verbs--
+		:: atomic { gone -> n = 0 }
+		fi
+	:: atomic { !n || gone -> n = 0; break }
+	od
+}
+
+/* net.c: softirq, on any CPU. */
+active proctype rxo_net_receive()
+{
+	LOCALS;
+	bool found;
+	byte n = PACKETS;
+
+	do
+	:: n ->
+		n--;
+		rxo_ref_get(); /* rxo_qp_find() */
+		if
+		:: found ->
+			/* rxo_run_packet() */
+			atomic {
+				requests++;
+				kick_locked(EV_PACKET);
+				kick_own()
+			}
+			kick_run();
+			alive(); /* rxo_qp_put() reads qp->ref */
+			rxo_ref_put();
+			found = false
+		:: else
+		fi
+	:: else -> break
+	od
+}
+
+/* qp_modify.c: everything stops, what there is to do is dropped. */
+inline rxo_qp_reset()
+{
+	rxo_park_cancel();
+	rxo_run_purge();
+	atomic { alive(); held = false; sq = 0 }
+}
+
+/* qp_modify.c: to reset, or a change that stops nothing. */
+active proctype rxo_qp_modify()
+{
+	LOCALS;
+	byte n = VERBS;
+
+	do
+	:: atomic { n && !gone -> n--; verbs++ }
+		rxo_run_enter(0);
+		if
+		:: rxo_qp_reset()
+		:: skip
+		fi;
+		rxo_run_leave();
+		verbs--
+	:: atomic { !n || gone -> n = 0; break }
+	od
+}
+
+/* qp.c: or the QP lives on. */
+active proctype rxo_qp_fini()
+{
+	LOCALS;
+	bool found;
+
+	if
+	:: atomic { !verbs -> gone = true }
+#ifdef BUG_DESTROY_NO_ENTER
+		atomic { busy = true; runners = 1 }
+#else
+		rxo_run_enter(1);
+#endif
+		rxo_ref_kill();
+		rxo_qp_reset();
+		atomic {
+			runs();
+			assert(!park_pending && !work_pending && !later_queued);
+			assert(!mirror_refs && !entering);
+			freed = true
+		}
+	:: skip
+	fi
+}
+
+/* When nothing can move any more, nothing must be left to do. */
+active proctype rest()
+{
+	atomic {
+		timeout ->
+		assert(!mirror_refs && !rcu_readers && !verbs && !entering);
+		assert(gone == freed && freed == ref_freed);
+		assert(freed || (!busy && !events && !requests && !held && !sq));
+		assert(freed || park_state == NONE)
+	}
+}
