@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(RELEASE)/build
 KERNELS := stable backports
 T ?=
 
-.PHONY: modules modules_install clean help check test demo shell setup vm-modules
+.PHONY: modules modules_install clean help check test test-long demo shell setup vm-modules
 
 modules modules_install: headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
@@ -25,10 +25,11 @@ help:
 	@echo
 	@echo 'make check            fast checks of the sources: style, documents, sparse'
 	@echo 'make test             all tests, in virtual machines with both kernels'
-	@echo 'make test T=10-units  only these suites of tests/suites'
+	@echo 'make test T=10-host   only these suites of tests/suites'
+	@echo 'make test-long        those that take long, and the KCSAN kernel'
 	@echo 'make demo             watch a demonstration in a virtual machine'
 	@echo 'make shell            a shell in a virtual machine with the modules loaded'
-	@echo 'make shell K=backports    the same with the newer kernel'
+	@echo 'make shell K=backports    the same with the newer kernel, or K=debug'
 	@echo
 	@echo 'make setup            only prepare the virtual machine (some minutes, once)'
 	@echo 'make vm-modules       build for both kernels of the virtual machine, W=1'
@@ -41,6 +42,9 @@ check:
 
 test:
 	@tests/run $(T)
+
+test-long:
+	@tests/run $(or $(T),$(notdir $(wildcard tests/suites/long-*)))
 
 demo:
 	@tests/demo/run

@@ -39,18 +39,58 @@ as_root() {
 	fi
 }
 
+# Debian's kernels came with the tree; ours are built from tests/vm/config.
+kernels=$cache/kernels
+
+own_kernels() {
+	local file
+	for file in "$vm"/config/*.config; do
+		file=${file##*/}
+		[ "$file" = base.config ] || echo "${file%.config}"
+	done
+}
+
+is_own() { [ "$1" != base ] && [ -e "$vm/config/$1.config" ]; }
+
 check_kernel() {
 	case $1 in
 	stable | backports) ;;
-	*)
-		echo "$prog: kernel '$1' is neither 'stable' nor 'backports'" >&2
+	*/* | '') false ;;
+	*) is_own "$1" ;;
+	esac || {
+		echo "$prog: kernel '$1' is none of stable, backports," \
+			"$(own_kernels | paste -sd' ')" >&2
 		exit 2
-		;;
-	esac
+	}
 }
 
-release_of() { cat "$tree_dir/$1/release"; }
+# Where a kernel lies: files kernel, release, initramfs-*. By content for ours.
+kernel_dir() {
+	if is_own "$1"; then
+		echo "$kernels/$1-$(hash_of "$vm/kernel" "$vm/config/base.config" \
+			"$vm/config/$1.config" <(ls "$tree_dir/source"))"
+	else
+		echo "$tree_dir/$1"
+	fi
+}
+
+# What has its modules below lib/modules, and what modules are built against.
+modules_root() { if is_own "$1"; then echo "$(kernel_dir "$1")/root"; else echo "$tree"; fi; }
+headers_of() {
+	if is_own "$1"; then
+		echo "$(kernel_dir "$1")/src"
+	else
+		echo "/lib/modules/$(release_of "$1")/build"
+	fi
+}
+
+release_of() { cat "$(kernel_dir "$1")/release"; }
 
 need_setup() {
 	[ -e "$tree_dir/complete" ] || "$vm/setup" >&2
+}
+
+need_kernel() {
+	need_setup
+	! is_own "$1" || [ -e "$(kernel_dir "$1")/complete" ] || "$vm/kernel" "$1" >&2
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Print what the kernel complained about between guest/boot's marker lines, with
-# the lines around it. Exit 1 if it did.
+# the lines around it. Exit 1 if it did. Of data races only ours count: the kernel
+# has many that are meant to be.
 
 BEGIN {
 	alarm = "WARNING:|BUG:|KASAN|KCSAN|UBSAN|possible .*deadlock|INFO: possible|" \
@@ -20,6 +21,22 @@ BEGIN {
 /vm: command ends/ { exit }
 /vm: (loading our modules|command begins)/ { inside = 1; next }
 !inside { next }
+
+/BUG: KCSAN:/ { race = $0; ours = 0; next }
+race != "" && !/==========/ {
+	race = race "\n" $0
+	if (/ \[(rxe_odp|hmm_mirror)\]/)
+		ours = 1
+	next
+}
+race != "" {
+	if (ours) {
+		print race
+		found = 1
+	}
+	race = ""
+	next
+}
 
 $0 ~ alarm {
 	for (i = NR - before; i < NR; i++)
