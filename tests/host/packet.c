@@ -212,6 +212,19 @@ static void test_opcodes(void)
 	}
 }
 
+/* Full and limited members of our partition, and nobody of another. */
+static void test_pkey(void)
+{
+	struct rxo_packet pkt = {};
+	u32 pkey;
+
+	for (pkey = 0; pkey <= 0xffff; pkey++) {
+		pkt.pkey = pkey;
+		check_eqf(rxo_packet_pkey_ok(&pkt),
+			  pkey == 0xffff || pkey == 0x7fff, " (%#x)", pkey);
+	}
+}
+
 static void test_version(void)
 {
 	struct rxo_packet pkt;
@@ -355,6 +368,7 @@ int main(void)
 	test_known();
 	test_truncated();
 	test_opcodes();
+	test_pkey();
 	test_version();
 	test_payload();
 	test_round_trip();

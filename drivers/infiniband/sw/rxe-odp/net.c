@@ -285,6 +285,13 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 		rxo_qp_put(qp);
 		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_no_qp);
 	}
+	/* IBTA 9.6.1.1: dropped without a word. */
+	if (!rxo_packet_pkey_ok(&pkt)) {
+		rxo_count(qp->dev, rcvd_wrong_pkey);
+		rxo_qp_put(qp);
+		kfree_skb(skb);
+		return 0;
+	}
 	rxo_count(qp->dev, rcvd_pkts);
 	rxo_count_add(qp->dev, rcvd_bytes, pkt.payload_len);
 	skb_dst_drop(skb);

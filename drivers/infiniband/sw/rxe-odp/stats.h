@@ -29,6 +29,7 @@ struct rxo_dev;
 	op(rcvd_malformed) /* headers do not parse */                         \
 	op(rcvd_icrc_errors)                                                  \
 	op(rcvd_no_qp) /* no such QP, or it is not able to receive */         \
+	op(rcvd_wrong_pkey) /* of another partition */                        \
 	op(rcvd_wrong_peer) /* not the addresses it is connected with */      \
 	op(rcvd_wrong_transport) /* RC packet at another kind of QP ... */    \
 	op(rcvd_queue_full) /* QP had too much to do; go-back-N recovers */   \

@@ -9,6 +9,7 @@
 
 #define RXO_UDP_PORT 4791
 #define RXO_PKEY_DEFAULT 0xffff
+#define RXO_PKEY_BASE_MASK 0x7fff
 #define RXO_ICRC_LEN 4
 #define RXO_GRH_LEN 40
 #define RXO_IPV4_LEN 20

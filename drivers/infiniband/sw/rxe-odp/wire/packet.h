@@ -5,6 +5,7 @@
 #ifndef RXO_WIRE_PACKET_H
 #define RXO_WIRE_PACKET_H
 
+#include "hdr.h"
 #include "opcode.h"
 #include "types.h"
 
@@ -62,6 +63,15 @@ enum rxo_parse {
  */
 enum rxo_parse rxo_packet_parse(struct rxo_packet *pkt, const void *bth,
 				size_t avail, size_t len);
+
+/*
+ * Is a packet of the one partition there is? The top bit tells full members from
+ * limited ones; to a full member, as we are, both may talk (IBTA 10.9.3).
+ */
+static inline bool rxo_packet_pkey_ok(const struct rxo_packet *pkt)
+{
+	return !((pkt->pkey ^ RXO_PKEY_DEFAULT) & RXO_PKEY_BASE_MASK);
+}
 
 /**
  * rxo_packet_build() - write BTH and extended headers
