@@ -27,44 +27,11 @@ static struct ring *some_ring(void)
 	return &rings[rnd_range(nr_others, nr_rings - 1)];
 }
 
-static uint32_t nasty(void)
-{
-	static const uint32_t v[] = {
-		0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 0x10000, 32, 64,
-	};
-
-	return rnd_range(0, 1) ? v[rnd_range(0, ARRAY_SIZE(v) - 1)] : (uint32_t)rnd();
-}
-
-/* One blow at a ring; the valid requests in it are there to be bent. */
-static void scribble(struct ring *g)
-{
-	size_t words = (g->size - RING_DATA) / 4;
-
-	switch (rnd_range(0, 5)) {
-	case 0:
-		ring_set(g, RING_PRODUCER, nasty());
-		break;
-	case 1:
-		ring_set(g, RING_CONSUMER, nasty());
-		break;
-	case 2:
-		ring_set(g, rnd_range(0, 1) ? RING_INDEX_MASK : RING_LOG2_ELEM, nasty());
-		break;
-	case 3:
-		rnd_fill(g->at + RING_DATA, g->size - RING_DATA);
-		break;
-	default:
-		for (int i = rnd_range(1, 30); i; i--)
-			ring_set(g, RING_DATA + rnd_range(0, words - 1) * 4, nasty());
-	}
-}
-
 static void *scribble_on(void *arg)
 {
 	(void)arg;
 	while (!stop)
-		scribble(some_ring());
+		ring_scribble(some_ring());
 	return NULL;
 }
 
@@ -97,7 +64,7 @@ static void attack(void *arg)
 		check(!pthread_create(&t, NULL, scribble_on, NULL), "thread");
 	for (int i = 0; i < 60; i++) {
 		if (!threads)
-			scribble(some_ring());
+			ring_scribble(some_ring());
 		ring_doorbell(&p.a);
 		ring_doorbell(&p.b);
 	}

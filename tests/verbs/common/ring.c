@@ -76,6 +76,38 @@ struct ring ring_of_sq(struct ep *e, struct buf *l, struct buf *r)
 	fail("the send queue's ring is not there");
 }
 
+static uint32_t nasty(void)
+{
+	static const uint32_t v[] = {
+		0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe, 0x10000, 32, 64,
+	};
+
+	return rnd_range(0, 1) ? v[rnd_range(0, ARRAY_SIZE(v) - 1)] : (uint32_t)rnd();
+}
+
+void ring_scribble(struct ring *r)
+{
+	size_t words = (r->size - RING_DATA) / 4;
+
+	switch (rnd_range(0, 5)) {
+	case 0:
+		ring_set(r, RING_PRODUCER, nasty());
+		break;
+	case 1:
+		ring_set(r, RING_CONSUMER, nasty());
+		break;
+	case 2:
+		ring_set(r, rnd_range(0, 1) ? RING_INDEX_MASK : RING_LOG2_ELEM, nasty());
+		break;
+	case 3:
+		rnd_fill(r->at + RING_DATA, r->size - RING_DATA);
+		break;
+	default:
+		for (int i = rnd_range(1, 30); i; i--)
+			ring_set(r, RING_DATA + rnd_range(0, words - 1) * 4, nasty());
+	}
+}
+
 int ring_doorbell(struct ep *e)
 {
 	struct {

@@ -39,6 +39,12 @@ void *ring_elem(const struct ring *r, uint32_t i);
 /* The send queue's ring of @e; does a write from @l to @r to find out. */
 struct ring ring_of_sq(struct ep *e, struct buf *l, struct buf *r);
 
+/*
+ * One blow at a ring: wild indices, another geometry, random bytes, or some words
+ * of its elements bent. Whoever else writes to it loses.
+ */
+void ring_scribble(struct ring *r);
+
 /* Tell the driver that there is something in the send queue. */
 int ring_doorbell(struct ep *e);
 

@@ -19,6 +19,7 @@
 struct test_config cfg = {
 	.mode = MODE_ODP,
 	.limit = 60,
+	.seconds = 10,
 };
 
 static const char *case_name = "?";
@@ -272,7 +273,7 @@ static void usage(const char *prog, const struct test_case *cases, size_t n)
 {
 	fprintf(stderr,
 		"usage: %s -d DEV [-D PEERDEV] [-g v4|v6] [-m pinned|odp|implicit]\n"
-		"          [-s SEED] [-t SECONDS] [CASE...]\n"
+		"          [-s SEED] [-t SECONDS] [-T SECONDS] [-n COUNT] [CASE...]\n"
 		"or by environment: VT_DEV VT_PEER VT_GID VT_MODE SEED\n"
 		"cases:", prog);
 	for (size_t i = 0; i < n; i++)
@@ -289,7 +290,7 @@ static void parse(int argc, char **argv, const struct test_case *cases, size_t n
 
 	cfg.dev = env("VT_DEV", NULL);
 	cfg.peer = env("VT_PEER", NULL);
-	while ((c = getopt(argc, argv, "d:D:g:m:s:t:")) != -1) {
+	while ((c = getopt(argc, argv, "d:D:g:m:n:s:t:T:")) != -1) {
 		switch (c) {
 		case 'd': cfg.dev = optarg; break;
 		case 'D': cfg.peer = optarg; break;
@@ -297,6 +298,8 @@ static void parse(int argc, char **argv, const struct test_case *cases, size_t n
 		case 'm': mode = optarg; break;
 		case 's': seed = optarg; break;
 		case 't': cfg.limit = atoi(optarg); break;
+		case 'T': cfg.seconds = atoi(optarg); break;
+		case 'n': cfg.count = strtoull(optarg, NULL, 0); break;
 		default: usage(argv[0], cases, n);
 		}
 	}

@@ -35,6 +35,8 @@ struct test_config {
 	enum mr_mode mode;
 	uint64_t seed;
 	int limit;		/* seconds a case may take */
+	unsigned int seconds;	/* of a case that goes on until told to end */
+	uint64_t count;		/* steps after which it ends before that, 0: none */
 };
 
 extern struct test_config cfg;

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The cable between the two hosts. See wire.h.
+ */
+#include <dirent.h>
+#include <stdio.h>
+
+#include "test.h"
+#include "wire.h"
+
+void wire_end_find(struct wire_end *end, const struct nic *nic)
+{
+	char path[256];
+	struct dirent *d;
+	FILE *f;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/%d/gid_attrs/ndevs/%d",
+		 nic->name, PORT, nic->gid_index);
+	f = fopen(path, "r");
+	check(f && fscanf(f, "%63s", end->ifname) == 1, "%s cannot be read", path);
+	fclose(f);
+	dir = opendir("/run/netns");
+	if (!dir)
+		skip("no network namespaces, so no wire");
+	while ((d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(end->netns, sizeof(end->netns), "%.63s", d->d_name);
+		if (!shell("ip -n %s link show dev %s type veth 2>/dev/null | grep -q .",
+			   end->netns, end->ifname)) {
+			closedir(dir);
+			return;
+		}
+	}
+	skip("%s is not on a veth", nic->name);
+}

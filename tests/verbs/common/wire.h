@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The cable between the two hosts, for tests that meddle with it.
+ */
+#ifndef TESTS_VERBS_WIRE_H
+#define TESTS_VERBS_WIRE_H
+
+#include "ep.h"
+
+struct wire_end {
+	char netns[64];
+	char ifname[64];
+};
+
+/* The namespace and name of the interface under @nic; a veth end, or skip. */
+void wire_end_find(struct wire_end *end, const struct nic *nic);
+
+#endif
