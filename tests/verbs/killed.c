@@ -2,14 +2,17 @@
 /*
  * A process killed in the middle of traffic takes its objects with it, whatever
  * was in flight: no hang, no splat, its peer gets an error at worst, and the
- * device serves the next one. Also exec, and a device file kept by a child whose
+ * device serves the next one, and nothing of it is left. Also exec, and a device file kept by a child whose
  * parent, and with it the memory, is gone.
  */
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "left.h"
 #include "ops.h"
+#include "ring.h"
 #include "test.h"
 
 #define PAGES 64
@@ -250,5 +253,87 @@ static void memory_gone_device_kept(void)
 	device_still_works();
 }
 
+/* What a process has: shown to be there, then to be gone. */
+static void there(const struct left *before)
+{
+	struct left now;
+
+	left_now(&now);
+	check(now.qps == before->qps + 2 && now.mrs == before->mrs + 2 &&
+	      now.rings == before->rings + 8, "%u QPs, %u MRs, %u rings more",
+	      now.qps - before->qps, now.mrs - before->mrs, now.rings - before->rings);
+}
+
+static void nothing_is_left(void)
+{
+	struct left before;
+	int ready[2];
+
+	left_now(&before);
+	check(!pipe(ready), "pipe");
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = fork();
+		char c;
+
+		check(pid >= 0, "fork");
+		if (!pid) {
+			setup();
+			check(write(ready[1], "", 1) == 1, "pipe");
+			if (i)
+				traffic_forever();
+			pause();
+		}
+		check(read(ready[0], &c, 1) == 1, "pipe");
+		there(&before);
+		kill(pid, SIGKILL);
+		await(pid);
+		left_await(&before);
+	}
+}
+
+/* Its child keeps rings mapped, and with them all the rest, until it lets go. */
+static void child_keeps_the_rings(void)
+{
+	struct left before;
+	int ready[2], go[2];
+	pid_t pid;
+	char c;
+
+	left_now(&before);
+	check(!pipe(ready) && !pipe(go), "pipe");
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (!pid) {
+		struct ring rings[16];
+		unsigned int n;
+
+		setup();
+		n = rings_find(rings, 0, ARRAY_SIZE(rings));
+		if (fork())
+			_exit(0);
+		/* Those that are used now are those of nobody. */
+		close(p.na.ctx->cmd_fd);
+		close(p.nb.ctx->cmd_fd);
+		close(p.na.ctx->async_fd);
+		close(p.nb.ctx->async_fd);
+		check(write(ready[1], "", 1) == 1 && read(go[0], &c, 1) == 1, "pipe");
+		for (unsigned int i = 0; i < n; i++)
+			ring_scribble(&rings[i]);
+		for (unsigned int i = 0; i < n; i++)
+			munmap(rings[i].at, rings[i].size);
+		check(write(ready[1], "", 1) == 1 && read(go[0], &c, 1) == 1, "pipe");
+		_exit(0);
+	}
+	await(pid);
+	check(read(ready[0], &c, 1) == 1, "pipe");
+	there(&before);
+	check(write(go[1], "", 1) == 1 && read(ready[0], &c, 1) == 1, "pipe");
+	/* The child is alive. */
+	left_await(&before);
+	check(write(go[1], "", 1) == 1, "pipe");
+	device_still_works();
+}
+
 TEST_MAIN(CASE(with_both_ends), CASE(peer_killed), CASE(peer_execs),
-	  CASE(memory_gone_device_kept))
+	  CASE(memory_gone_device_kept), CASE(nothing_is_left),
+	  CASE(child_keeps_the_rings))
