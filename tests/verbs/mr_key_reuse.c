@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * A deregistered MR's keys are dead, also after its slot was used again by other
- * registrations; keys of live MRs differ and name their own memory.
+ * registrations; keys of live MRs differ and name their own memory. The next key
+ * cannot be told from those before.
  */
 #include "ops.h"
 #include "test.h"
@@ -150,4 +151,33 @@ static void overlapping(void)
 	teardown();
 }
 
-TEST_MAIN(CASE(after_dereg), CASE(after_reuse), CASE(many), CASE(overlapping))
+/*
+ * From the keys before, the next one cannot be told: not its tag, and so not the key.
+ * A wrong guess costs the guesser the connection (remote_access).
+ */
+static void not_guessable(void)
+{
+	enum { KEYS = 1024, LIMIT = 24 };	/* 4 of each on average */
+	unsigned int tags[256] = { 0 }, steps[256] = { 0 }, kept[256] = { 0 };
+	uint8_t tag, last = 0;
+
+	setup();
+	for (int i = 0; i < KEYS; i++) {
+		buf_reg(&r, &p.nb, ACCESS_ALL);
+		tag = r.rkey;
+		/* The same tag for ever, a step, a bit pattern. */
+		tags[tag]++;
+		steps[(uint8_t)(tag - last)]++;
+		kept[tag ^ last]++;
+		last = tag;
+		buf_dereg(&r);
+	}
+	for (int i = 0; i < 256; i++)
+		check(tags[i] <= LIMIT && steps[i] <= LIMIT && kept[i] <= LIMIT,
+		      "of %d keys %u have tag %#x, %u come by this step, %u by these bits",
+		      KEYS, tags[i], i, steps[i], kept[i]);
+	teardown();
+}
+
+TEST_MAIN(CASE(after_dereg), CASE(after_reuse), CASE(many), CASE(overlapping),
+	  CASE(not_guessable))
