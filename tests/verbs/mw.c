@@ -203,6 +203,65 @@ static void other_qp(void)
 	teardown();
 }
 
+/* Neither a window nor an MR of another PD is of any use: not here, not there. */
+static void another_pd(void)
+{
+	struct ibv_mw_bind b = { .wr_id = 9, .send_flags = IBV_SEND_SIGNALED };
+	struct ibv_mw *mine;
+	struct nic other;
+	struct wr w;
+	struct ep x, y;
+	struct buf o;
+
+	setup(IBV_MW_TYPE_1, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	other = p.nb;
+	other.pd = ibv_alloc_pd(other.ctx);
+	check(other.pd, "ibv_alloc_pd");
+	ep_create(&x, &other, &opt_rc);
+	ep_create(&y, &p.na, &opt_rc);
+	ep_join(&x, &y);
+	buf_new(&o, 4 * PAGE);
+	buf_reg(&o, &other, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	mine = mw;
+	mw = ibv_alloc_mw(other.pd, IBV_MW_TYPE_1);
+	check(mw, "ibv_alloc_mw");
+
+	/* By QPs of its own PD it is bound and lets in; by p's it lets nobody in. */
+	b.bind_info = (struct ibv_mw_bind_info) { o.mr, buf_addr(&o, 0), o.size, RW };
+	check(!ibv_bind_mw(x.qp, mw, &b), "ibv_bind_mw");
+	wc_ok(x.scq, 9);
+	for (int i = 0; i < 2; i++) {
+		wr_init(&w, i ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ, 1);
+		wr_sge(&w, &l, 5, 999);
+		wr_remote(&w, &o, OFF);
+		w.wr.wr.rdma.rkey = mw->rkey;
+		wr_post(&y, &w);
+		wc_ok(y.scq, 1);
+		if (i)
+			buf_moved(&o, OFF, &l, 5, 999);
+		else
+			buf_moved(&l, 5, &o, OFF, 999);
+		wr_sge(&w, &l, 5 + 999, 1);
+		wr_post(&p.a, &w);
+		wc_expect(p.a.scq, 1, IBV_WC_REM_ACCESS_ERR);
+		buf_check(&o, "memory of another PD");
+		buf_check(&l, "local memory");
+		pair_renew(&p, NULL);
+	}
+	check(!ibv_dealloc_mw(mw), "ibv_dealloc_mw");
+
+	/* A window of theirs with an MR of ours, which libibverbs knows to refuse. */
+	mw = mine;
+	b.bind_info.mr = o.mr;
+	if (!ibv_bind_mw(p.b.qp, mw, &b))
+		wc_expect(p.b.scq, 9, IBV_WC_MW_BIND_ERR);
+	ep_destroy(&x);
+	ep_destroy(&y);
+	buf_free(&o);
+	check(!ibv_dealloc_pd(other.pd), "ibv_dealloc_pd");
+	teardown();
+}
+
 static void bad_bindings(void)
 {
 	need_bounds();
@@ -254,5 +313,5 @@ static void type_1(void)
 }
 
 TEST_MAIN(CASE(inside), CASE(outside_but_in_the_mr), CASE(rights), CASE(rebound),
-	  CASE(invalidated), CASE(deallocated), CASE(other_qp), CASE(bad_bindings),
-	  CASE(type_1))
+	  CASE(invalidated), CASE(deallocated), CASE(other_qp), CASE(another_pd),
+	  CASE(bad_bindings), CASE(type_1))
