@@ -7,18 +7,26 @@
  * IP version, with a wrong ICRC, partition, length or version. All of them are
  * dropped and counted, and the traffic never notices.
  *
+ * crowd: so many strangers that they would fill the queue of a QP that waits for a
+ * page. None of the true peer's packets is lost for them.
+ *
  * peer: packets that the true peer could have sent. They may break the connection,
  * never more than that: no byte changes that the key used does not give access to,
  * none is sent of memory that no key gives access to, and every request ends.
  *
- * Both go on for -T SECONDS, or -n COUNT packets if these come first.
+ * All but the crowd go on for -T SECONDS, or -n COUNT packets if these come first.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "counters.h"
 #include "forger.h"
@@ -279,6 +287,81 @@ static void strangers(void)
 		check(!counters_delta(&before, never[i]), "%s: a stranger was heard",
 		      never[i]);
 	traffic_close(&t);
+	pair_close(&p);
+}
+
+/* Memory whose first access waits until page_give(). */
+static int page_withhold(struct buf *b)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.range = { (uintptr_t)b->map, b->size },
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0)
+		skip("userfaultfd: %s", strerror(errno));
+	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise");
+	check(!ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &reg),
+	      "userfaultfd: %s", strerror(errno));
+	return fd;
+}
+
+static void page_give(int fd, const struct buf *b, const void *bytes)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)b->map, .src = (uintptr_t)bytes, .len = b->size,
+	};
+
+	check(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
+	close(fd);
+}
+
+#define CROWD 3000
+
+static void crowd(void)
+{
+	static uint8_t bytes[PAGE];
+	static struct frame f;
+	struct uffd_msg msg;
+	struct buf l, r;
+	int fd;
+
+	need_odp();
+	pair_open(&p, NULL);
+	taps_open();
+	buf_new(&l, PAGE);
+	buf_new(&r, PAGE);
+	memcpy(bytes, r.want, PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	fd = page_withhold(&r);
+	victims_new();
+	counters_read(&before);
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &l, 5, &r, 9, 1001);
+	check(read(fd, &msg, sizeof(msg)) == sizeof(msg), "userfaultfd");
+	for (int i = 1; i <= CROWD; i++) {
+		stranger_make(&vb, &f, WRONG_SOURCE);
+		put(&vb, &f);
+		if (i % 64 == 0)
+			sleep_ms(1);
+	}
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 2, &l, 99, &r, 2005, 1001);
+	sleep_ms(50);
+	report();
+	page_give(fd, &r, bytes);
+	wc_ok(p.a.scq, 1);
+	wc_ok(p.a.scq, 2);
+	buf_moved(&r, 9, &l, 5, 1001);
+	buf_moved(&r, 2005, &l, 99, 1001);
+	buf_check(&r, "remote memory");
+	check(counters_delta(&before, "rcvd_wrong_peer") > CROWD / 3,
+	      "the crowd does not get there");
+	check(!counters_delta(&before, "rcvd_queue_full"),
+	      "strangers have filled the queue");
+	buf_free(&l);
+	buf_free(&r);
 	pair_close(&p);
 }
 
@@ -576,4 +659,4 @@ static void peer(void)
 	pair_close(&p);
 }
 
-TEST_MAIN(CASE(strangers), CASE(peer))
+TEST_MAIN(CASE(strangers), CASE(crowd), CASE(peer))

@@ -166,10 +166,6 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
 	    RXO_PARSE_OK)
 		return 0;
-	if (!rxo_net_from_peer(&qp->path, skb)) {
-		rxo_count(qp->dev, rcvd_wrong_peer);
-		return 0;
-	}
 
 	kind = rxo_rc_classify(&pkt, req->una, req->next_psn);
 	switch (kind) {

@@ -53,7 +53,7 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb);
  * @path: the QP's
  * @skb: received
  *
- * Context: any.
+ * Context: the QP's runner, or under its run.lock.
  * Return: true when both are right.
  */
 bool rxo_net_from_peer(const struct rxo_path *path, const struct sk_buff *skb);

@@ -184,6 +184,9 @@ struct rxo_comp {
 
 /*
  * struct rxo_path - where a connected QP's packets go to and come from
+ *
+ * Belongs to the runner. It writes @v4, @saddr and @daddr under run.lock, under which
+ * others compare a packet's with them.
  * @v4: IPv4; else IPv6
  * @dst: cached route, checked before each use
  */

@@ -75,9 +75,11 @@ static void rxo_qp_set_path(struct rxo_qp *qp, const struct rdma_ah_attr *ah,
 	struct rxo_path *path = &qp->path;
 
 	rxo_net_path_reset(path);
+	spin_lock_bh(&qp->run.lock);
 	memcpy(&path->saddr, grh->sgid_attr->gid.raw, sizeof(path->saddr));
 	memcpy(&path->daddr, grh->dgid.raw, sizeof(path->daddr));
 	path->v4 = ipv6_addr_v4mapped(&path->daddr);
+	spin_unlock_bh(&qp->run.lock);
 	path->tos = grh->traffic_class;
 	path->ttl = grh->hop_limit ?: 64;
 	path->flow_label = grh->flow_label & 0xfffff;

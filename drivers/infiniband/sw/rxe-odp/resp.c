@@ -382,10 +382,6 @@ static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 		rxo_count(qp->dev, rcvd_wrong_transport);
 		return 0;
 	}
-	if (!rxo_net_from_peer(&qp->path, skb)) {
-		rxo_count(qp->dev, rcvd_wrong_peer);
-		return 0;
-	}
 	/* IBTA 10.3.1: the first message of a connection is an event too. */
 	if (qp->state == IB_QPS_RTR && !qp->comm_est) {
 		qp->comm_est = true;
@@ -415,8 +411,7 @@ static bool rxo_resp_read_superseded(struct rxo_qp *qp)
 	       rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) ==
 		       RXO_PARSE_OK &&
 	       pkt.opcode == (RXO_RC | RXO_READ_REQUEST) &&
-	       rxo_psn_diff(pkt.psn, qp->resp.epsn) < 0 &&
-	       rxo_net_from_peer(&qp->path, skb);
+	       rxo_psn_diff(pkt.psn, qp->resp.epsn) < 0;
 }
 
 bool rxo_resp_step(struct rxo_qp *qp)

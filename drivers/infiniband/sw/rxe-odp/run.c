@@ -4,6 +4,7 @@
 #include "comp.h"
 #include "compat/compat.h"
 #include "dev.h"
+#include "net.h"
 #include "qp.h"
 #include "req.h"
 #include "resp.h"
@@ -159,6 +160,13 @@ void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb, bool request)
 	bool mine;
 
 	spin_lock_bh(&run->lock);
+	/* A stranger takes nobody's place in the queue, and nobody runs for one. */
+	if (!rxo_net_from_peer(&qp->path, skb)) {
+		spin_unlock_bh(&run->lock);
+		rxo_count(qp->dev, rcvd_wrong_peer);
+		kfree_skb(skb);
+		return;
+	}
 	if (skb_queue_len(queue) >= RXO_RUN_QUEUE) {
 		spin_unlock_bh(&run->lock);
 		rxo_count(qp->dev, rcvd_queue_full);
