@@ -92,7 +92,7 @@ static int made(const void *object)
 #define CREATED(name) \
 	NTH_CALL("create " #name, NULL, create_##name, unmade_##name)
 #define DESTROYED(name) \
-	NTH_CALL("destroy " #name, made_##name, destroy_##name, rest_##name)
+	NTH_CALL("destroy " #name, made_##name, destroy_##name, rest_##name, .bare = true)
 
 static struct ibv_srq *new_srq(void)
 {
@@ -130,7 +130,7 @@ static void create_and_destroy(void)
 {
 	const struct nth_call calls[] = {
 		NTH_CALL("create ctx", NULL, create_ctx, unmade_ctx, .any_errno = true),
-		NTH_CALL("destroy ctx", made_ctx, destroy_ctx, rest_ctx, .bare = true),
+		DESTROYED(ctx),
 		CREATED(pd), DESTROYED(pd),
 		CREATED(channel), DESTROYED(channel),
 		CREATED(cq), DESTROYED(cq),

@@ -12,6 +12,7 @@
 
 #include "left.h"
 #include "ops.h"
+#include "peer.h"
 #include "ring.h"
 #include "test.h"
 
@@ -71,7 +72,7 @@ static void await(pid_t pid)
 /* Both ends die at once. */
 static void with_both_ends(void)
 {
-	for (int i = 0; i < 8; i++) {
+	for (uint64_t i = 0; i < (cfg.count ?: 8); i++) {
 		pid_t pid = fork();
 
 		check(pid >= 0, "fork");
@@ -79,81 +80,28 @@ static void with_both_ends(void)
 			setup();
 			traffic_forever();
 		}
-		sleep_ms(50 + rnd_range(0, 150));
+		/* Now and then while it still sets up. */
+		sleep_ms(rnd_range(0, 200));
 		kill(pid, SIGKILL);
 		await(pid);
 	}
 	device_still_works();
 }
 
-struct address {
-	union ibv_gid gid;
-	uint32_t qpn, psn, rkey;
-	uint64_t at;
-};
-
-static void tell(int fd, struct ep *e, struct buf *b)
-{
-	struct address a = {
-		.gid = e->nic->gid, .qpn = e->qp->qp_num, .psn = e->psn,
-		.rkey = b->rkey, .at = b->base,
-	};
-
-	check(write(fd, &a, sizeof(a)) == sizeof(a), "pipe");
-}
-
-static void connect_to(int fd, struct ep *e, struct buf *peer_buf)
-{
-	struct ibv_qp qp = { 0 };
-	struct nic nic = { .port = e->nic->port };
-	struct ep peer = { .nic = &nic, .qp = &qp };
-	struct address a;
-
-	check(read(fd, &a, sizeof(a)) == sizeof(a), "pipe");
-	nic.gid = a.gid;
-	qp.qp_num = a.qpn;
-	peer.psn = a.psn;
-	peer_buf->rkey = a.rkey;
-	peer_buf->base = a.at;
-	ep_connect(e, &peer);
-}
-
-/* Side b in a process of its own; runs @fn once connected. */
-static pid_t other_process(int to_it[2], int from_it[2], void (*fn)(void))
-{
-	pid_t pid;
-
-	check(!pipe(to_it) && !pipe(from_it), "pipe");
-	pid = fork();
-	check(pid >= 0, "fork");
-	if (pid)
-		return pid;
-	nic_open(&p.nb, cfg.peer);
-	ep_create(&p.b, &p.nb, &opt_rc);
-	buf_new(&r, PAGES * PAGE);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
-	tell(from_it[1], &p.b, &r);
-	connect_to(to_it[0], &p.b, &l);
-	check(write(from_it[1], "", 1) == 1, "pipe");
-	fn();
-	_exit(0);
-}
-
-static void connect_with_it(int to_it[2], int from_it[2])
+/* Side a here, impatient, and b in @peer, which runs @fn. */
+static void with_peer(struct peer *peer, void (*fn)(void))
 {
 	struct qp_opt opt = opt_rc;
-	char c;
 
 	opt.timeout = 12;
 	opt.retry = 3;
+	peer_start(peer, &p.b, &p.nb, &r, PAGES * PAGE, fn);
 	nic_open(&p.na, cfg.dev);
 	ep_create(&p.a, &p.na, &opt);
 	buf_new(&l, PAGES * PAGE);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_new(&r, PAGES * PAGE);
-	tell(to_it[1], &p.a, &l);
-	connect_to(from_it[0], &p.a, &r);
-	check(read(from_it[0], &c, 1) == 1, "the other process died");
+	peer_join(peer, &p.a, &l, &r);
 }
 
 /* Write until the other side no longer answers; what then comes is an error. */
@@ -196,14 +144,13 @@ static void just_wait(void)
 static void peer_killed(void)
 {
 	for (int i = 0; i < 4; i++) {
-		int to[2], from[2];
-		pid_t pid = other_process(to, from, just_wait);
+		struct peer peer;
 
-		connect_with_it(to, from);
+		with_peer(&peer, just_wait);
 		do_write(&p.a, &l, 3, &r, 5, 3000);
-		kill(pid, SIGKILL);
+		kill(peer.pid, SIGKILL);
 		until_error();
-		await(pid);
+		peer_await(&peer);
 	}
 	device_still_works();
 }
@@ -217,13 +164,11 @@ static void do_exec(void)
 
 static void peer_execs(void)
 {
-	int to[2], from[2];
-	pid_t pid = other_process(to, from, do_exec);
+	struct peer peer;
 
-	connect_with_it(to, from);
+	with_peer(&peer, do_exec);
 	until_error();
-	kill(pid, SIGKILL);
-	await(pid);
+	peer_kill(&peer);
 	device_still_works();
 }
 
@@ -240,14 +185,12 @@ static void leave_a_child(void)
 
 static void memory_gone_device_kept(void)
 {
-	int to[2], from[2];
-	pid_t pid;
+	struct peer peer;
 
 	need_odp();
-	pid = other_process(to, from, leave_a_child);
-	connect_with_it(to, from);
+	with_peer(&peer, leave_a_child);
 	until_error();
-	await(pid);
+	peer_await(&peer);
 	/* Let the child end as well: the last reference goes there. */
 	sleep_ms(1700);
 	device_still_works();

@@ -49,7 +49,7 @@ static void teardown(void)
 
 static void traffic(unsigned int rounds)
 {
-	for (unsigned int i = 0; i < rounds; i++)
+	for (uint64_t i = 0; i < rounds * (cfg.count ?: 1); i++)
 		traffic_round(&t);
 }
 
@@ -65,6 +65,16 @@ static void with(const char *what, unsigned int rounds)
 static void lost(void)
 {
 	with("loss 5%", 8);
+}
+
+static void much_lost(void)
+{
+	with("loss 10%", 5);
+}
+
+static void a_third_lost(void)
+{
+	with("loss 30%", 2);
 }
 
 static void doubled(void)
@@ -127,5 +137,5 @@ static void whole_again(void)
 	teardown();
 }
 
-TEST_MAIN(CASE(lost), CASE(doubled), CASE(reordered), CASE(lost_doubled_reordered),
+TEST_MAIN(CASE(lost), CASE(much_lost), CASE(a_third_lost), CASE(doubled), CASE(reordered), CASE(lost_doubled_reordered),
 	  CASE(corrupted), CASE(short_break), CASE(long_break), CASE(whole_again))

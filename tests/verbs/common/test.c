@@ -187,6 +187,21 @@ long proc_value(const char *path, const char *name)
 	return v;
 }
 
+char proc_state(int pid)
+{
+	char path[64], state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (f) {
+		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = '?';
+		fclose(f);
+	}
+	return state;
+}
+
 /* The verdict of a case's process; it has printed its own line unless killed. */
 static int case_wait(pid_t pid)
 {

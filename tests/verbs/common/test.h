@@ -88,6 +88,9 @@ int in_child(void (*fn)(void *arg), void *arg);
 /* Run a shell command; its exit status, -1 if it could not be run. */
 int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The letter that /proc has for a process's state, '?' if it is gone. */
+char proc_state(int pid);
+
 /* A number of /proc/self/status or another "Name: value kB" file. */
 long proc_value(const char *path, const char *name);
 
