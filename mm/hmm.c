@@ -217,13 +217,11 @@ static struct hmm_mirror *hmm_mirror_find_or_add(struct hmm_mirror_device *dev,
 	return mirror;
 }
 
-struct hmm_mirror *hmm_mirror_get(struct hmm_mirror_device *dev)
+/* hmm_mirror_get() for @mm, which the caller keeps alive. */
+struct hmm_mirror *hmm_mirror_get_mm(struct hmm_mirror_device *dev,
+				     struct mm_struct *mm)
 {
-	struct mm_struct *mm = current->mm;
 	struct hmm_mirror *mirror, *new;
-
-	if (!mm || current->flags & PF_KTHREAD)
-		return ERR_PTR(-EINVAL);
 
 	mirror = hmm_mirror_find_or_add(dev, mm, NULL);
 	if (mirror)
@@ -235,6 +233,13 @@ struct hmm_mirror *hmm_mirror_get(struct hmm_mirror_device *dev)
 	if (mirror != new)
 		hmm_mirror_free(new);
 	return mirror;
+}
+
+struct hmm_mirror *hmm_mirror_get(struct hmm_mirror_device *dev)
+{
+	if (!current->mm || current->flags & PF_KTHREAD)
+		return ERR_PTR(-EINVAL);
+	return hmm_mirror_get_mm(dev, current->mm);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_get);
 

@@ -124,6 +124,10 @@ static inline bool hmm_may_read(const struct vm_area_struct *vma)
 	atomic64_add(n, &(mirror)->dev->stats.name)
 #define hmm_stat_inc(mirror, name) hmm_stat_add(mirror, name, 1)
 
+/* hmm.c */
+struct hmm_mirror *hmm_mirror_get_mm(struct hmm_mirror_device *dev,
+				     struct mm_struct *mm);
+
 /* hmm_tree.c */
 struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
