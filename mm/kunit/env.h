@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the mirror's tests share. */
+#ifndef HMM_KUNIT_ENV_H
+#define HMM_KUNIT_ENV_H
+
+#include <linux/sizes.h>
+#include <rdma/hmm_mirror_kunit.h>
+
+#include "../hmm_internal.h"
+
+/**
+ * struct hmm_env - test->priv
+ * @test: the test
+ * @rnd: the test's random numbers
+ * @dev: a device of its own
+ */
+struct hmm_env {
+	struct kunit *test;
+	struct rnd_state rnd;
+	struct hmm_mirror_device dev;
+};
+
+/* For struct kunit_suite */
+int hmm_env_init(struct kunit *test);
+
+/* A mirror of the test's address space, which is made; put at the test's end. */
+struct hmm_mirror *hmm_env_mirror(struct hmm_env *env);
+
+/*
+ * Map anonymous memory at @addr, over what is there, or at a multiple of 2 MiB
+ * that is free when @addr is 0. The test's address space has to be there.
+ */
+unsigned long hmm_env_map(struct hmm_env *env, unsigned long addr, size_t len);
+
+/* The page that the page table has at @addr, or NULL. Faults nothing in. */
+struct page *hmm_env_mapped_page(struct mm_struct *mm, unsigned long addr);
+
+#endif /* HMM_KUNIT_ENV_H */

@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A mirror of a real address space, the test thread's own: faults, invalidations,
+ * the shrinker, the reaper, and all of them at once.
+ */
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/shrinker.h>
+#include <linux/uaccess.h>
+
+#include "env.h"
+
+#define MIRROR_PAGES 24
+#define MIRROR_BYTES (MIRROR_PAGES * PAGE_SIZE)
+
+/* Is the byte at @addr there, and if so, is it the page table's page? */
+static bool mirror_has(struct kunit *test, struct hmm_mirror *mirror,
+		       unsigned long addr, unsigned int flags)
+{
+	struct hmm_mirror_run run;
+
+	if (!hmm_mirror_lookup_and_lock(mirror, addr, 1, flags, &run))
+		return false;
+	hmm_mirror_unlock(&run);
+	KUNIT_EXPECT_PTR_EQ(test, run.page,
+			    hmm_env_mapped_page(mirror->mm, addr));
+	return true;
+}
+
+/* madvise(MADV_DONTNEED) */
+static void mirror_zap(struct hmm_mirror *mirror, unsigned long addr,
+		       size_t len)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mirror->mm);
+	vma = vma_lookup(mirror->mm, addr);
+	if (vma)
+		zap_page_range_single(vma, addr, len, NULL);
+	mmap_read_unlock(mirror->mm);
+}
+
+static void mirror_life(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	struct hmm_mirror_device *other;
+	struct hmm_mirror *m;
+
+	KUNIT_EXPECT_PTR_EQ(test, hmm_mirror_get(&env->dev),
+			    (struct hmm_mirror *)ERR_PTR(-EINVAL));
+	m = hmm_mirror_kunit_get(&env->dev);
+	KUNIT_EXPECT_PTR_EQ(test, m, mirror);
+	KUNIT_EXPECT_EQ(test, kref_read(&mirror->ref), 2);
+	hmm_mirror_put(m);
+	KUNIT_EXPECT_EQ(test, kref_read(&mirror->ref), 1);
+
+	/* One for each device. */
+	other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	hmm_mirror_device_init(other);
+	m = hmm_mirror_kunit_get(other);
+	KUNIT_EXPECT_PTR_NE(test, m, mirror);
+	hmm_mirror_put(m);
+	KUNIT_EXPECT_TRUE(test, list_empty(&other->mirrors));
+	hmm_mirror_device_fini(other);
+}
+
+/* What was faulted in is what the page table has, page by page, to its end. */
+static void mirror_fault(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_map(env, 0, 2 * HMM_LEAF_SIZE);
+	/* Over the border of two leaves. */
+	unsigned long addr = start + HMM_LEAF_SIZE - MIRROR_BYTES / 2 + 11;
+	size_t len = MIRROR_BYTES - 100;
+	unsigned long pos;
+
+	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, addr, 0));
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, len, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, addr, len, 0));
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, len,
+						  HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, addr, len,
+						   HMM_MIRROR_WRITE));
+	for (pos = start; pos < start + 2 * HMM_LEAF_SIZE; pos += PAGE_SIZE) {
+		bool wanted = pos + PAGE_SIZE > addr && pos < addr + len;
+
+		KUNIT_EXPECT_EQ_MSG(test, wanted,
+				    mirror_has(test, mirror, pos,
+					       HMM_MIRROR_WRITE),
+				    "page %ld", (pos - start) / PAGE_SIZE);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), MIRROR_PAGES);
+}
+
+static void mirror_errors(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_map(env, 0, HMM_LEAF_SIZE);
+	unsigned long hole = start + 5 * PAGE_SIZE;
+
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(hole, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, -EFAULT, hmm_mirror_fault(mirror, hole, 1, 0));
+	/* What comes before the hole is made present. */
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			hmm_mirror_fault(mirror, start, HMM_LEAF_SIZE, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, start,
+						   hole - start, 0));
+	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, hole, 0));
+
+	KUNIT_EXPECT_EQ(test, -EINVAL, hmm_mirror_fault(mirror, start, 0, 0));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			hmm_mirror_fault(mirror, start, SIZE_MAX, 0));
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			hmm_mirror_fault(mirror, ULONG_MAX, 1, 0));
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			hmm_mirror_fault(mirror, mirror->mm->task_size, 1, 0));
+
+	KUNIT_ASSERT_EQ(test, start,
+			vm_mmap(NULL, start, PAGE_SIZE, PROT_READ,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0));
+	KUNIT_EXPECT_EQ(test, -EPERM,
+			hmm_mirror_fault(mirror, start, 1, HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, 1, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
+	KUNIT_EXPECT_FALSE(test,
+			   mirror_has(test, mirror, start, HMM_MIRROR_WRITE));
+}
+
+/*
+ * Random pieces are taken away: these are gone, and what is left is counted. To
+ * split a mapping the kernel invalidates all of the 2 MiB at either end, so only
+ * where none is split everything else stays.
+ */
+static void mirror_invalidate(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_map(env, 0, 2 * HMM_LEAF_SIZE);
+	unsigned long base = start + HMM_LEAF_SIZE - MIRROR_BYTES / 2;
+	unsigned int round, i, first, n, left;
+	bool there, zap, inside;
+
+	for (round = 0; round < 200; round++) {
+		first = hmm_mirror_kunit_below(&env->rnd, MIRROR_PAGES);
+		n = 1 + hmm_mirror_kunit_below(&env->rnd, MIRROR_PAGES - first);
+		zap = hmm_mirror_kunit_below(&env->rnd, 2);
+		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, base,
+							  MIRROR_BYTES,
+							  HMM_MIRROR_WRITE));
+		if (zap)
+			mirror_zap(mirror, base + first * PAGE_SIZE,
+				   n * PAGE_SIZE);
+		else
+			hmm_env_map(env, base + first * PAGE_SIZE,
+				    n * PAGE_SIZE);
+		left = 0;
+		for (i = 0; i < MIRROR_PAGES; i++) {
+			there = mirror_has(test, mirror, base + i * PAGE_SIZE,
+					   HMM_MIRROR_WRITE);
+			left += there;
+			inside = i >= first && i < first + n;
+			KUNIT_EXPECT_FALSE_MSG(test, inside && there,
+					       "round %u: page %u of %u+%u",
+					       round, i, first, n);
+			KUNIT_EXPECT_FALSE_MSG(test, zap && !inside && !there,
+					       "round %u: page %u, not %u+%u",
+					       round, i, first, n);
+		}
+		KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), left);
+		if (test->status == KUNIT_FAILURE)
+			return;
+	}
+}
+
+/* Map a huge page's worth, of which the fault shall make one. */
+static void mirror_map_huge(struct hmm_env *env, unsigned long addr)
+{
+	hmm_env_map(env, addr, HMM_LEAF_SIZE);
+	mmap_write_lock(current->mm);
+	vm_flags_set(vma_lookup(current->mm, addr), VM_HUGEPAGE);
+	mmap_write_unlock(current->mm);
+}
+
+/* One huge page is one entry, until a part of it goes. */
+static void mirror_huge(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_map(env, 0, HMM_LEAF_SIZE);
+	unsigned long middle = start + 100 * PAGE_SIZE;
+	struct hmm_mirror_run run;
+
+	mirror_map_huge(env, start);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, middle, 10,
+						  HMM_MIRROR_WRITE));
+	if (!atomic_long_read(&mirror->blocks))
+		kunit_skip(test, "no huge pages");
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), HMM_LEAF_PAGES);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 0);
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror,
+					   start + HMM_LEAF_SIZE - 1, 0));
+	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(mirror, start + 3,
+							   SZ_4M, 0, &run));
+	hmm_mirror_unlock(&run);
+	KUNIT_EXPECT_EQ(test, run.len, HMM_LEAF_SIZE - 3);
+
+	/* The page table splits it; what stays comes back as pages. */
+	mirror_zap(mirror, middle, PAGE_SIZE);
+	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, middle, 0));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->blocks), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, HMM_LEAF_SIZE,
+						  HMM_MIRROR_SNAPSHOT));
+	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, middle, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, middle - 1, 0));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages),
+			HMM_LEAF_PAGES - 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 1);
+
+	/* The whole goes, and comes back huge. */
+	mirror_map_huge(env, start);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, middle, 10,
+						  HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->blocks), 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 0);
+}
+
+static unsigned long mirror_scan(struct hmm_mirror_device *dev)
+{
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL, .nr_to_scan = 16 };
+
+	return dev->shrinker->scan_objects(dev->shrinker, &sc);
+}
+
+/* The shrinker takes what is empty or old, and passes over the young once. */
+static void mirror_shrink(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_map(env, 0, 4 * HMM_LEAF_SIZE);
+	unsigned long young = start, old = start + HMM_LEAF_SIZE;
+	unsigned long empty = start + 2 * HMM_LEAF_SIZE;
+	unsigned long busy = start + 3 * HMM_LEAF_SIZE;
+	struct hmm_mirror_leaf *leaf;
+	struct shrink_control sc = {};
+	unsigned long addr;
+
+	if (!env->dev.shrinker)
+		kunit_skip(test, "no memory for a shrinker");
+	KUNIT_EXPECT_EQ(test, SHRINK_EMPTY,
+			env->dev.shrinker->count_objects(env->dev.shrinker,
+							 &sc));
+	for (addr = start; addr <= busy; addr += HMM_LEAF_SIZE)
+		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr,
+							  3 * PAGE_SIZE, 0));
+	mirror_zap(mirror, empty, 3 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 4,
+			env->dev.shrinker->count_objects(env->dev.shrinker,
+							 &sc));
+
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, young, 0));
+	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, empty, 0));
+	leaf = hmm_leaf_get(mirror, busy);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(leaf));
+	mutex_lock(&leaf->fault_mutex);
+	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), 2);
+	mutex_unlock(&leaf->fault_mutex);
+	hmm_leaf_put(leaf);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 6);
+	KUNIT_EXPECT_FALSE(test, hmm_mirror_present(mirror, old, 1, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, young, 1, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, busy, 1, 0));
+
+	/* Somebody else has the device: it is left alone. */
+	mutex_lock(&env->dev.lock);
+	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), SHRINK_STOP);
+	mutex_unlock(&env->dev.lock);
+
+	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), 2);
+	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 4);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, old, 1, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, old, 0));
+}
+
+/* Free addresses for so many leaves; those with nothing mapped may be reaped. */
+static unsigned long reap_hole(struct hmm_env *env, unsigned long leaves)
+{
+	size_t len = (leaves + 1) * HMM_LEAF_SIZE;
+	unsigned long start;
+
+	start = vm_mmap(NULL, 0, len, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+	KUNIT_ASSERT_FALSE(env->test, IS_ERR_VALUE(start));
+	KUNIT_ASSERT_EQ(env->test, 0, vm_munmap(start, len));
+	return ALIGN(start, HMM_LEAF_SIZE);
+}
+
+/* Who maps and unmaps ever new addresses does not grow the mirror for ever. */
+static void mirror_reap(struct kunit *test)
+{
+	const unsigned long leaves = 2 * HMM_LEAF_REAP_MIN + 100;
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long kept = hmm_env_map(env, 0, PAGE_SIZE);
+	unsigned long start, addr, i, most = 0;
+
+	start = reap_hole(env, leaves);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, kept, 1, 0));
+	for (i = 0; i < leaves; i++) {
+		addr = start + i * HMM_LEAF_SIZE;
+		hmm_env_map(env, addr, PAGE_SIZE);
+		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
+		KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
+		most = max(most, atomic_long_read(&mirror->leaves) + 0ul);
+		cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, most, HMM_LEAF_REAP_MIN);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 1);
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, kept, 0));
+	/* An address whose leaf was reaped gets another. */
+	hmm_env_map(env, start, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, 1, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
+}
+
+/*
+ * The promise: when memory has been unmapped, nobody holds a translation of it,
+ * and nobody gets one. The test maps, stamps and unmaps pages; threads fault them
+ * in and look them up all the time, the shrinker comes by.
+ */
+#define RACE_PAGES 4
+#define RACE_ROUNDS 3000
+#define REAP_ROUNDS 500
+
+struct mirror_race {
+	struct hmm_mirror *mirror;
+	unsigned long addr;
+	bool mapped; /* from before mapping to after unmapping */
+	u64 stamped; /* the round whose stamps all pages have, or 0 */
+	atomic_t hits;
+	atomic_t stale; /* a translation after its end */
+	atomic_t foreign; /* or of another page */
+	atomic_t errors; /* faults that end in an error they must not */
+};
+
+static u64 race_stamp(u64 round, unsigned int page)
+{
+	return round << 8 | page;
+}
+
+static void race_look(struct mirror_race *r, unsigned int page)
+{
+	unsigned long addr = r->addr + page * PAGE_SIZE;
+	struct hmm_mirror_run run;
+	u64 stamped, found;
+	int i;
+
+	if (!hmm_mirror_lookup_and_lock(r->mirror, addr, PAGE_SIZE, 0, &run))
+		return;
+	atomic_inc(&r->hits);
+	stamped = smp_load_acquire(&r->stamped);
+	found = *(u64 *)page_address(run.page);
+	/* As long as it is held, it can't be unmapped. */
+	for (i = 0; i < 20; i++) {
+		if (!READ_ONCE(r->mapped))
+			atomic_inc(&r->stale);
+		cpu_relax();
+	}
+	if (stamped && found != race_stamp(stamped, page))
+		atomic_inc(&r->foreign);
+	hmm_mirror_unlock(&run);
+}
+
+static int race_reader(void *arg)
+{
+	struct mirror_race *r = arg;
+	unsigned int n = 0;
+
+	while (!kthread_should_stop()) {
+		race_look(r, n % RACE_PAGES);
+		if (!(++n & 255)) {
+			mirror_scan(r->mirror->dev);
+			cond_resched();
+		}
+	}
+	return 0;
+}
+
+static int race_faulter(void *arg)
+{
+	struct mirror_race *r = arg;
+	unsigned int n = 0;
+	int err;
+
+	while (!kthread_should_stop()) {
+		err = hmm_mirror_fault(r->mirror, r->addr,
+				       RACE_PAGES * PAGE_SIZE,
+				       n++ & 3 ? 0 : HMM_MIRROR_WRITE);
+		if (err && err != -EFAULT)
+			atomic_inc(&r->errors);
+		race_look(r, n % RACE_PAGES);
+		cond_resched();
+	}
+	return 0;
+}
+
+static void race_round(struct kunit *test, struct mirror_race *r, u64 round)
+{
+	struct hmm_env *env = test->priv;
+	unsigned int i;
+	u64 stamp;
+
+	WRITE_ONCE(r->mapped, true);
+	hmm_env_map(env, r->addr, RACE_PAGES * PAGE_SIZE);
+	for (i = 0; i < RACE_PAGES; i++) {
+		stamp = race_stamp(round, i);
+		KUNIT_ASSERT_EQ(test, 0,
+				copy_to_user((void __user *)(r->addr +
+							     i * PAGE_SIZE),
+					     &stamp, sizeof(stamp)));
+	}
+	smp_store_release(&r->stamped, round);
+	udelay(hmm_mirror_kunit_below(&env->rnd, 300));
+	cond_resched();
+
+	WRITE_ONCE(r->stamped, 0);
+	if (hmm_mirror_kunit_below(&env->rnd, 4)) {
+		KUNIT_ASSERT_EQ(test, 0,
+				vm_munmap(r->addr, RACE_PAGES * PAGE_SIZE));
+		WRITE_ONCE(r->mapped, false);
+		udelay(hmm_mirror_kunit_below(&env->rnd, 50));
+	}
+	/* Else mapped over in the next round: other pages, no gap. */
+}
+
+static void mirror_race(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	struct mirror_race *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	unsigned long start = hmm_env_map(env, 0, HMM_LEAF_SIZE);
+	struct task_struct *helpers[2];
+	u64 round;
+
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	r->mirror = mirror;
+	r->addr = start + 17 * PAGE_SIZE;
+	r->mapped = true;
+	helpers[0] = hmm_mirror_kunit_thread(test, race_reader, r);
+	helpers[1] = hmm_mirror_kunit_thread(test, race_faulter, r);
+	for (round = 1; round <= RACE_ROUNDS; round++)
+		race_round(test, r, round);
+	hmm_mirror_kunit_stop(test, helpers[0]);
+	hmm_mirror_kunit_stop(test, helpers[1]);
+
+	kunit_info(test, "%d hits, %lld retries\n", atomic_read(&r->hits),
+		   atomic64_read(&env->dev.stats.fault_retries));
+	KUNIT_EXPECT_GT(test, atomic_read(&r->hits), RACE_ROUNDS / 10);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->stale), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->foreign), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->errors), 0);
+}
+
+/* References are taken and dropped while faults make leaves and others free. */
+static int churn_life(void *arg)
+{
+	struct mirror_race *r = arg;
+
+	while (!kthread_should_stop()) {
+		hmm_mirror_hold(r->mirror);
+		mirror_scan(r->mirror->dev);
+		hmm_mirror_fault(r->mirror, r->addr, 1, 0);
+		hmm_mirror_put(r->mirror);
+		cond_resched();
+	}
+	return 0;
+}
+
+static void reap_soon(struct hmm_mirror *mirror)
+{
+	mutex_lock(&mirror->grow_mutex);
+	mirror->reap_at = 0;
+	mutex_unlock(&mirror->grow_mutex);
+}
+
+/* Leaves die by the reaper under faults and lookups of the same address. */
+static void mirror_reap_race(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	struct mirror_race *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	unsigned long other = reap_hole(env, REAP_ROUNDS + 2);
+	struct task_struct *helpers[2];
+	unsigned int reaped = 0;
+	u64 round;
+
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	r->mirror = mirror;
+	r->addr = other;
+	helpers[0] = hmm_mirror_kunit_thread(test, race_faulter, r);
+	helpers[1] = hmm_mirror_kunit_thread(test, churn_life, r);
+	for (round = 1; round <= REAP_ROUNDS; round++) {
+		race_round(test, r, round);
+		vm_munmap(r->addr, RACE_PAGES * PAGE_SIZE);
+		WRITE_ONCE(r->mapped, false);
+		/* A new leaf is the end of all those that are not needed. */
+		reap_soon(mirror);
+		other += HMM_LEAF_SIZE;
+		hmm_env_map(env, other, PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, other, 1, 0));
+		KUNIT_ASSERT_EQ(test, 0, vm_munmap(other, PAGE_SIZE));
+		if (!xa_load(&mirror->root, r->addr >> HMM_LEAF_SHIFT))
+			reaped++;
+		cond_resched();
+	}
+	hmm_mirror_kunit_stop(test, helpers[0]);
+	hmm_mirror_kunit_stop(test, helpers[1]);
+	kunit_info(test, "%u of %u reaped\n", reaped, REAP_ROUNDS);
+	KUNIT_EXPECT_GT(test, reaped, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->stale), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->foreign), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->errors), 0);
+}
+
+static struct kunit_case mirror_cases[] = {
+	KUNIT_CASE(mirror_life),
+	KUNIT_CASE(mirror_fault),
+	KUNIT_CASE(mirror_errors),
+	KUNIT_CASE(mirror_invalidate),
+	KUNIT_CASE(mirror_huge),
+	KUNIT_CASE(mirror_shrink),
+	KUNIT_CASE_SLOW(mirror_reap),
+	KUNIT_CASE_SLOW(mirror_race),
+	KUNIT_CASE_SLOW(mirror_reap_race),
+	{}
+};
+
+static struct kunit_suite mirror_suite = {
+	.name = "hmm_mirror",
+	.init = hmm_env_init,
+	.test_cases = mirror_cases,
+};
+
+kunit_test_suite(mirror_suite);
