@@ -52,25 +52,35 @@ free_pages:
 	return NULL;
 }
 
-int rxo_ring_init(struct rxo_ring *ring, struct ib_ucontext *uctx, u32 elems,
-		  size_t size, struct mminfo *mi)
+size_t rxo_ring_shape(struct rxo_ring *ring, u32 elems, size_t size)
 {
-	struct rxo_ring_map *map;
 	size_t bytes;
 	u32 slots;
-	int ret;
 
-	if (!elems || elems >= BIT(24))
-		return -EINVAL;
+	if (!elems || elems >= BIT(24) || !size || size > RXO_RING_MAX_BYTES)
+		return 0;
 	/* One slot stays empty, to tell full from empty. */
 	slots = roundup_pow_of_two(elems + 1);
 	size = max_t(size_t, roundup_pow_of_two(size), SMP_CACHE_BYTES);
 	if (check_mul_overflow(slots, size, &bytes) ||
 	    check_add_overflow(bytes, sizeof(*ring->buf), &bytes) ||
 	    bytes > RXO_RING_MAX_BYTES)
-		return -EINVAL;
-	bytes = PAGE_ALIGN(bytes);
+		return 0;
+	ring->mask = slots - 1;
+	ring->shift = ilog2(size);
+	return PAGE_ALIGN(bytes);
+}
 
+int rxo_ring_init(struct rxo_ring *ring, struct ib_ucontext *uctx, u32 elems,
+		  size_t size, struct mminfo *mi)
+{
+	struct rxo_ring shape = {};
+	size_t bytes = rxo_ring_shape(&shape, elems, size);
+	struct rxo_ring_map *map;
+	int ret;
+
+	if (!bytes)
+		return -EINVAL;
 	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return -ENOMEM;
@@ -80,11 +90,9 @@ int rxo_ring_init(struct rxo_ring *ring, struct ib_ucontext *uctx, u32 elems,
 		goto free_map;
 	}
 
+	*ring = shape;
 	ring->map = map;
 	ring->buf = map->buf;
-	ring->mask = slots - 1;
-	ring->shift = ilog2(size);
-	ring->index = 0;
 	ring->buf->log2_elem_size = ring->shift;
 	ring->buf->index_mask = ring->mask;
 

@@ -42,6 +42,18 @@ struct rxo_ring {
 };
 
 /**
+ * rxo_ring_shape() - what a ring for so many elements looks like
+ * @ring: mask and shift are set
+ * @elems: elements that must fit at the same time, at least 1
+ * @size: bytes of an element, at least 1
+ *
+ * Context: any.
+ * Return: bytes of the shared memory, whole pages, or 0 when it would be too large;
+ * @ring is then as it was.
+ */
+size_t rxo_ring_shape(struct rxo_ring *ring, u32 elems, size_t size);
+
+/**
  * rxo_ring_init() - make a ring and announce it for mmap
  * @ring: filled
  * @uctx: the process's context
