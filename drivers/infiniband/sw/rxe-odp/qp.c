@@ -162,11 +162,25 @@ static int rxo_qp_publish(struct rxo_qp *qp)
 	return 0;
 }
 
+void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq)
+{
+	rxo_run_init(qp);
+	rxo_park_init(&qp->req.park, qp, fault_wq);
+	rxo_park_init(&qp->comp.park, qp, fault_wq);
+	rxo_park_init(&qp->resp.park, qp, fault_wq);
+	hrtimer_setup(&qp->retry_timer, rxo_qp_retry_fn, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_ABS_SOFT);
+	hrtimer_setup(&qp->rnr_timer, rxo_qp_rnr_fn, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_SOFT);
+	rxo_alive_init(qp);
+	qp->state = IB_QPS_RESET;
+	qp->attr.qp_state = IB_QPS_RESET;
+}
+
 int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 		struct ib_qp_init_attr *init, struct mminfo *rq_mi,
 		struct mminfo *sq_mi)
 {
-	struct workqueue_struct *wq = to_rxo_uctx(uctx)->fault_wq;
 	int ret;
 
 	ret = rxo_qp_check_init(init);
@@ -178,17 +192,7 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 	qp->ib.send_cq = init->send_cq;
 	qp->ib.recv_cq = init->recv_cq;
 	qp->ib.srq = init->srq;
-	rxo_run_init(qp);
-	rxo_park_init(&qp->req.park, qp, wq);
-	rxo_park_init(&qp->comp.park, qp, wq);
-	rxo_park_init(&qp->resp.park, qp, wq);
-	hrtimer_setup(&qp->retry_timer, rxo_qp_retry_fn, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_ABS_SOFT);
-	hrtimer_setup(&qp->rnr_timer, rxo_qp_rnr_fn, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_SOFT);
-	rxo_alive_init(qp);
-	qp->state = IB_QPS_RESET;
-	qp->attr.qp_state = IB_QPS_RESET;
+	rxo_qp_init_engine(qp, to_rxo_uctx(uctx)->fault_wq);
 
 	ret = rxo_qp_init_sq(qp, uctx, &init->cap, sq_mi);
 	if (ret)

@@ -248,6 +248,9 @@ static inline struct rxo_swqe *rxo_qp_swqe(struct rxo_qp *qp, u32 index)
 	return qp->req.wqes + qp->req.stride * (index & qp->req.ring.mask);
 }
 
+/* The part of rxo_qp_init() that cannot fail: runner, timers, parks */
+void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq);
+
 /* create_qp; @rq_mi and @sq_mi are for the provider */
 int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 		struct ib_qp_init_attr *init, struct mminfo *rq_mi,
