@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/module.h>
+#include <linux/vmalloc.h>
+
+#include "env.h"
+
+static unsigned int kunit_seed;
+module_param(kunit_seed, uint, 0400);
+MODULE_PARM_DESC(kunit_seed, "of the tests' random numbers; 0 for another each time");
+
+MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
+
+static void rxo_env_fini(void *arg)
+{
+	struct rxo_env *env = arg;
+
+	if (env->fault_wq)
+		destroy_workqueue(env->fault_wq);
+	if (env->dev.run_wq)
+		destroy_workqueue(env->dev.run_wq);
+	hmm_mirror_device_fini(&env->dev.mirrors);
+	xa_destroy(&env->dev.keys);
+	free_percpu(env->dev.stats);
+}
+
+int rxo_env_init(struct kunit *test)
+{
+	struct rxo_env *env = kunit_kzalloc(test, sizeof(*env), GFP_KERNEL);
+
+	if (!env)
+		return -ENOMEM;
+	env->test = test;
+	hmm_mirror_kunit_seed(test, &env->rnd, kunit_seed);
+	hmm_mirror_device_init(&env->dev.mirrors);
+	xa_init_flags(&env->dev.keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
+	env->dev.next_key = 1;
+	env->dev.stats = alloc_percpu(struct rxo_stats);
+	env->dev.run_wq = alloc_workqueue("kunit_run", WQ_UNBOUND, 0);
+	env->fault_wq = alloc_workqueue("kunit_fault", WQ_UNBOUND, 0);
+	test->priv = env;
+	if (kunit_add_action_or_reset(test, rxo_env_fini, env))
+		return -ENOMEM;
+	return env->dev.stats && env->dev.run_wq && env->fault_wq ? 0 : -ENOMEM;
+}
+
+static void rxo_env_vfree(void *buf)
+{
+	vfree(buf);
+}
+
+void rxo_env_ring(struct rxo_env *env, struct rxo_ring *ring, u32 elems,
+		  size_t size)
+{
+	struct kunit *test = env->test;
+
+	memset(ring, 0, sizeof(*ring));
+	KUNIT_ASSERT_NE(test, 0, rxo_ring_shape(ring, elems, size));
+	/* KASAN knows the end of vzalloc()'s memory to eight bytes. */
+	ring->buf = vzalloc(sizeof(*ring->buf) +
+			    (((size_t)ring->mask + 1) << ring->shift));
+	KUNIT_ASSERT_NOT_NULL(test, ring->buf);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, rxo_env_vfree,
+						  ring->buf));
+	ring->buf->log2_elem_size = ring->shift;
+	ring->buf->index_mask = ring->mask;
+	/* Looked at for being there, never followed. */
+	ring->map = (struct rxo_ring_map *)ring->buf;
+}
+
+u64 rxo_env_count(struct rxo_env *env, enum rxo_counter counter)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu_ptr(env->dev.stats, cpu)->v[counter];
+	return sum;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the driver's tests share. */
+#ifndef RXO_KUNIT_ENV_H
+#define RXO_KUNIT_ENV_H
+
+#include <rdma/hmm_mirror_kunit.h>
+
+#include "../dev.h"
+#include "../ring.h"
+
+/**
+ * struct rxo_env - test->priv
+ * @test: the test
+ * @rnd: the test's random numbers
+ * @dev: what of a device needs no netdev and no registration
+ * @fault_wq: as a process has
+ */
+struct rxo_env {
+	struct kunit *test;
+	struct rnd_state rnd;
+	struct rxo_dev dev;
+	struct workqueue_struct *fault_wq;
+};
+
+/* For struct kunit_suite */
+int rxo_env_init(struct kunit *test);
+
+static inline u32 rxo_env_u32(struct rxo_env *env)
+{
+	return prandom_u32_state(&env->rnd);
+}
+
+static inline u32 rxo_env_below(struct rxo_env *env, u32 limit)
+{
+	return hmm_mirror_kunit_below(&env->rnd, limit);
+}
+
+/* A ring as rxo_ring_init() makes it, but not one byte larger, and not for mmap. */
+void rxo_env_ring(struct rxo_env *env, struct rxo_ring *ring, u32 elems,
+		  size_t size);
+
+u64 rxo_env_count(struct rxo_env *env, enum rxo_counter counter);
+
+#endif /* RXO_KUNIT_ENV_H */

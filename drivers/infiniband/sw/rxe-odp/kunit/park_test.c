@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Parking on faults of real pages, the test's own, and when a side gives up.
+ */
+#include <linux/delay.h>
+#include <linux/sizes.h>
+
+#include "../mr.h"
+#include "../park.h"
+#include "../qp.h"
+#include "env.h"
+
+#define PARK_IOVA 0x123456789000ull
+
+struct park_env {
+	struct rxo_env *env;
+	struct rxo_qp qp;
+	struct rxo_park park; /* none of the QP's own: no step looks at it */
+	struct rxo_mr mr;
+};
+
+static void park_env_fini(void *arg)
+{
+	struct park_env *p = arg;
+
+	rxo_park_cancel(&p->park);
+	rxo_qp_reset(&p->qp);
+	hmm_mirror_put(p->mr.mirror);
+}
+
+/* A region of @bytes of fresh memory; the test is the QP's runner. */
+static struct park_env *park_env_get(struct kunit *test, size_t bytes)
+{
+	struct park_env *p = kunit_kzalloc(test, sizeof(*p), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	p->env = test->priv;
+	p->qp.dev = &p->env->dev;
+	spin_lock_init(&p->qp.rq.lock);
+	rxo_qp_init_engine(&p->qp, p->env->fault_wq);
+	rxo_park_init(&p->park, &p->qp, p->env->fault_wq);
+	p->mr.va = kunit_vm_mmap(test, NULL, 0, bytes, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	KUNIT_ASSERT_FALSE(test, !p->mr.va || IS_ERR_VALUE(p->mr.va));
+	p->mr.iova = PARK_IOVA;
+	p->mr.len = bytes;
+	p->mr.mirror = hmm_mirror_kunit_get(&p->env->dev.mirrors);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(p->mr.mirror));
+	rxo_run_enter(&p->qp);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, park_env_fini, p));
+	return p;
+}
+
+static int park_at(struct park_env *p, u64 off, size_t need, size_t rest,
+		   enum rxo_dir dir)
+{
+	return rxo_park(&p->park, &p->mr, p->mr.iova + off, need, rest, dir);
+}
+
+/* Wait for the fault's end, as the event would tell. */
+static void park_wait(struct kunit *test, struct park_env *p)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (rxo_park_waiting(&p->park) && time_before(jiffies, end))
+		usleep_range(20, 200);
+	KUNIT_ASSERT_FALSE(test, rxo_park_started(&p->park));
+}
+
+static bool park_present(struct park_env *p, u64 off, size_t len,
+			 unsigned int flags)
+{
+	return hmm_mirror_present(p->mr.mirror, p->mr.va + off, len, flags);
+}
+
+/* A fault brings what the packet needs, and what the message will need. */
+static void park_fault(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_64K);
+
+	KUNIT_EXPECT_FALSE(test, rxo_park_waiting(&p->park));
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			park_at(p, 100, 200, 5 * PAGE_SIZE, RXO_TO_MR));
+	KUNIT_EXPECT_TRUE(test, rxo_park_started(&p->park));
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.err, 0);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 100, 5 * PAGE_SIZE,
+					     HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_FALSE(test, park_present(p, 6 * PAGE_SIZE, 1, 0));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_parks), 1);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_resumes), 1);
+	KUNIT_EXPECT_TRUE(test, p->qp.run.events & RXO_EV_RESUME);
+
+	/* Not beyond the region, whatever the message's length. */
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			park_at(p, 8 * PAGE_SIZE, 1, SIZE_MAX, RXO_FROM_MR));
+	KUNIT_EXPECT_EQ(test, p->park.want, SZ_64K - 8 * PAGE_SIZE);
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.err, 0);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 8 * PAGE_SIZE,
+					     SZ_64K - 8 * PAGE_SIZE, 0));
+}
+
+/* A hole counts only when it is the packet's turn; then it counts once. */
+static void park_hole(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_64K);
+	unsigned long hole = 3 * PAGE_SIZE;
+
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(p->mr.va + hole, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			park_at(p, 0, PAGE_SIZE, SZ_64K, RXO_TO_MR));
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.err, 0);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 0, hole, HMM_MIRROR_WRITE));
+
+	rxo_park_progress(&p->park);
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			park_at(p, hole - 1, 2, SZ_4K, RXO_TO_MR));
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			park_at(p, hole - 1, 2, SZ_4K, RXO_TO_MR));
+	KUNIT_EXPECT_FALSE(test, rxo_park_started(&p->park));
+	/* Told, so a new access is a new matter. */
+	KUNIT_EXPECT_EQ(test, p->park.tries, 0);
+	KUNIT_EXPECT_EQ(test, -EAGAIN, park_at(p, 0, 1, 1, RXO_TO_MR));
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.err, 0);
+}
+
+/* As if the fault had ended, and its page gone again at once. */
+static void park_lost_again(struct kunit *test, struct park_env *p)
+{
+	KUNIT_ASSERT_EQ(test, -EAGAIN, park_at(p, 0, 1, 1, RXO_FROM_MR));
+	park_wait(test, p);
+}
+
+/* A side gives up after so many tries that also took so long; not before. */
+static void park_bounds(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_64K);
+	unsigned long long_ago = RXO_PARK_SECONDS * HZ + 10;
+	int i;
+
+	/* Long, but few. */
+	park_lost_again(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.tries, 1);
+	p->park.since -= long_ago;
+	for (i = 1; i < RXO_PARK_TRIES; i++)
+		park_lost_again(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.tries, RXO_PARK_TRIES);
+	/* Many, but quick. */
+	p->park.since = jiffies;
+	for (i = 0; i < 20; i++)
+		park_lost_again(test, p);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_fault_retries),
+			RXO_PARK_TRIES + 20 - 1);
+	p->park.since = jiffies - (RXO_PARK_SECONDS - 5) * HZ;
+	park_lost_again(test, p);
+	/* Both. */
+	p->park.since = jiffies - long_ago;
+	KUNIT_EXPECT_EQ(test, -EFAULT, park_at(p, 0, 1, 1, RXO_FROM_MR));
+	KUNIT_EXPECT_FALSE(test, rxo_park_started(&p->park));
+	/* It starts over. */
+	KUNIT_EXPECT_EQ(test, p->park.tries, 0);
+	park_lost_again(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.tries, 1);
+	KUNIT_EXPECT_TRUE(test, time_before_eq(p->park.since, jiffies) &&
+			  time_after(p->park.since, jiffies - 60 * HZ));
+}
+
+/* Progress in between, and neither tries nor time add up. */
+static void park_progress(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_64K);
+	int i;
+
+	for (i = 0; i < RXO_PARK_TRIES + 50; i++) {
+		park_lost_again(test, p);
+		p->park.since -= RXO_PARK_SECONDS * HZ / 4;
+		if (i % 3 == 2)
+			rxo_park_progress(&p->park);
+		KUNIT_EXPECT_LE(test, p->park.tries, 3);
+	}
+	/* Time goes by jiffies, which wrap. */
+	rxo_park_progress(&p->park);
+	park_lost_again(test, p);
+	p->park.tries = RXO_PARK_TRIES;
+	p->park.since = jiffies + 5;
+	park_lost_again(test, p);
+}
+
+struct park_block {
+	struct work_struct work;
+	struct completion started, go;
+};
+
+static void park_block_work(struct work_struct *work)
+{
+	struct park_block *b = container_of(work, struct park_block, work);
+
+	complete(&b->started);
+	wait_for_completion(&b->go);
+}
+
+static void park_block_end(void *arg)
+{
+	struct park_block *b = arg;
+
+	complete_all(&b->go);
+	flush_work(&b->work);
+}
+
+static void park_wq_end(void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+/*
+ * A fault that is cancelled gives its mirror back, whether it has begun or not;
+ * what is kept shows when the device ends.
+ */
+static void park_cancel(struct kunit *test)
+{
+	struct workqueue_struct *wq = alloc_ordered_workqueue("kunit", 0);
+	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct rxo_env *env = test->priv;
+	struct park_env *p;
+	int i;
+
+	KUNIT_ASSERT_TRUE(test, wq && b);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, park_wq_end, wq));
+	p = park_env_get(test, SZ_64K);
+	p->park.wq = wq;
+	init_completion(&b->started);
+	init_completion(&b->go);
+	INIT_WORK(&b->work, park_block_work);
+	queue_work(wq, &b->work);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, park_block_end, b));
+	wait_for_completion(&b->started);
+
+	/* Behind another one it has not begun. */
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, -EAGAIN,
+				park_at(p, 0, 1, SZ_64K, RXO_TO_MR));
+		KUNIT_EXPECT_TRUE(test, rxo_park_waiting(&p->park));
+		rxo_park_cancel(&p->park);
+		KUNIT_EXPECT_FALSE(test, rxo_park_started(&p->park));
+		KUNIT_EXPECT_EQ(test, p->park.tries, 0);
+	}
+	KUNIT_EXPECT_EQ(test, rxo_env_count(env, RXO_CNT_resumes), 0);
+	KUNIT_EXPECT_FALSE(test, park_present(p, 0, 1, 0));
+	complete_all(&b->go);
+
+	/* At some moment of its life. */
+	for (i = 0; i < 200; i++) {
+		KUNIT_EXPECT_EQ(test, -EAGAIN,
+				park_at(p, 0, 1, SZ_64K, RXO_TO_MR));
+		udelay(rxo_env_below(env, 100));
+		rxo_park_cancel(&p->park);
+		KUNIT_EXPECT_FALSE(test, rxo_park_started(&p->park));
+		vm_munmap(p->mr.va + SZ_32K, PAGE_SIZE);
+	}
+	kunit_info(test, "%llu of 200 had ended\n",
+		   rxo_env_count(env, RXO_CNT_resumes));
+}
+
+static struct kunit_case park_cases[] = {
+	KUNIT_CASE(park_fault),
+	KUNIT_CASE(park_hole),
+	KUNIT_CASE(park_bounds),
+	KUNIT_CASE(park_progress),
+	KUNIT_CASE(park_cancel),
+	{}
+};
+
+static struct kunit_suite park_suite = {
+	.name = "rxo_park",
+	.init = rxo_env_init,
+	.test_cases = park_cases,
+};
+
+kunit_test_suite(park_suite);

@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The runner and the timers of a QP. The QP is in RESET, where each packet is
+ * dropped in a step of its own; what a packet does when it is freed runs in
+ * that step, as the runner, and is the test's.
+ */
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+
+#include "../alive.h"
+#include "../compat/compat.h"
+#include "../cq.h"
+#include "../qp.h"
+#include "../req.h"
+#include "../run.h"
+#include "../swqe.h"
+#include "env.h"
+
+/* As run.c says. */
+#define RUN_QUEUE 1024
+#define RUN_BATCH 16
+#define RUN_BUDGET 256
+#define RUN_BUDGET_SOFTIRQ 64
+
+struct run_env {
+	struct rxo_env *env;
+	struct kunit *test;
+	struct rxo_qp qp;
+	struct rxo_cq cq;
+	struct tasklet_struct tasklet;
+	bool stop;
+	atomic_t inside; /* runners at this moment */
+	atomic_t twice; /* there were two, or nobody owned the QP */
+	atomic_t done; /* packets freed by a runner */
+	atomic_t sent; /* packets given to the QP */
+	atomic_t entered;
+	/* What the next packet does, by the runner only: */
+	unsigned int chain; /* packets that follow from within */
+	bool later; /* call rxo_run_later() */
+	unsigned int queued; /* times it was good for something */
+	unsigned int in_softirq; /* steps there */
+	unsigned int in_caller; /* steps in @caller */
+	struct task_struct *caller;
+};
+
+static void run_give(struct run_env *r, bool request);
+
+static void run_env_fini(void *arg)
+{
+	struct run_env *r = arg;
+
+	tasklet_kill(&r->tasklet);
+	rxo_run_enter(&r->qp);
+	/* So that what runs a chain comes to an end. */
+	r->chain = 0;
+	rxo_qp_reset(&r->qp);
+	flush_workqueue(r->env->dev.run_wq);
+}
+
+static void run_tasklet(struct tasklet_struct *tasklet);
+
+static struct run_env *run_env_get(struct kunit *test)
+{
+	struct run_env *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	r->env = test->priv;
+	r->test = test;
+	r->qp.dev = &r->env->dev;
+	r->qp.mtu = 1024;
+	spin_lock_init(&r->qp.rq.lock);
+	/* Before the action below, so that they are freed after it. */
+	rxo_env_ring(r->env, &r->cq.ring, 3, sizeof(struct ib_uverbs_wc));
+	rxo_env_ring(r->env, &r->qp.req.ring, 3, sizeof(struct rxe_send_wqe));
+	r->qp.req.stride = sizeof(struct rxo_swqe);
+	r->qp.req.wqes = kunit_kcalloc(test, r->qp.req.ring.mask + 1,
+				       r->qp.req.stride, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, r->qp.req.wqes);
+	spin_lock_init(&r->cq.lock);
+	r->cq.ib.device = &r->env->dev.ib;
+	r->qp.ib.send_cq = &r->cq.ib;
+	r->qp.ib.recv_cq = &r->cq.ib;
+	tasklet_setup(&r->tasklet, run_tasklet);
+	rxo_qp_init_engine(&r->qp, r->env->fault_wq);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, run_env_fini, r));
+	return r;
+}
+
+/* The runner has come to a packet. */
+static void run_step(struct sk_buff *skb)
+{
+	struct run_env *r = *(struct run_env **)skb->cb;
+
+	if (atomic_inc_return(&r->inside) != 1 || !READ_ONCE(r->qp.run.busy))
+		atomic_inc(&r->twice);
+	if (in_serving_softirq())
+		r->in_softirq++;
+	else if (r->caller == current)
+		r->in_caller++;
+	ndelay(500);
+	if (r->later) {
+		rxo_run_later(&r->qp);
+		r->queued += hrtimer_is_queued(&r->qp.run.later);
+	}
+	if (r->chain) {
+		r->chain--;
+		/* Requests only: a step takes one of each kind. */
+		run_give(r, true);
+	}
+	atomic_dec(&r->inside);
+	atomic_inc(&r->done);
+}
+
+static struct sk_buff *run_skb(struct run_env *r)
+{
+	struct sk_buff *skb = alloc_skb(16, GFP_ATOMIC);
+
+	if (skb) {
+		*(struct run_env **)skb->cb = r;
+		skb->destructor = run_step;
+	}
+	return skb;
+}
+
+static void run_give(struct run_env *r, bool request)
+{
+	struct sk_buff *skb = run_skb(r);
+
+	if (!skb)
+		return;
+	atomic_inc(&r->sent);
+	rxo_run_packet(&r->qp, skb, request);
+}
+
+static void run_tasklet(struct tasklet_struct *tasklet)
+{
+	struct run_env *r = container_of(tasklet, struct run_env, tasklet);
+
+	run_give(r, true);
+}
+
+static bool run_idle(struct run_env *r)
+{
+	struct rxo_run *run = &r->qp.run;
+	bool idle;
+
+	spin_lock_bh(&run->lock);
+	idle = !run->busy && !run->entering && !run->events &&
+	       skb_queue_empty(&run->requests) &&
+	       skb_queue_empty(&run->responses);
+	spin_unlock_bh(&run->lock);
+	return idle;
+}
+
+/* The time is a limit for what hangs, not for what is slow. */
+static bool run_wait_idle(struct run_env *r)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (!run_idle(r) && time_before(jiffies, end))
+		usleep_range(100, 1000);
+	return run_idle(r);
+}
+
+static void run_check(struct kunit *test, struct run_env *r)
+{
+	KUNIT_EXPECT_TRUE(test, run_wait_idle(r));
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->twice), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->done), atomic_read(&r->sent));
+}
+
+/* One packet runs in its bringer's context, to the end, at once. */
+static void run_once(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+
+	r->caller = current;
+	run_give(r, true);
+	KUNIT_EXPECT_EQ(test, r->in_caller, 1);
+	KUNIT_EXPECT_TRUE(test, run_idle(r));
+	run_give(r, false);
+	KUNIT_EXPECT_EQ(test, r->in_caller, 2);
+	KUNIT_EXPECT_TRUE(test, run_idle(r));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_budget_yields), 0);
+	run_check(test, r);
+}
+
+/* Work that comes up while running is taken along, within a budget. */
+static void run_budget(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+
+	r->chain = 10 * RUN_BUDGET;
+	r->caller = current;
+	run_give(r, true);
+	KUNIT_EXPECT_LE(test, r->in_caller, RUN_BUDGET + RUN_BATCH);
+	KUNIT_EXPECT_GE(test, r->in_caller, RUN_BUDGET - RUN_BATCH);
+	run_check(test, r);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->done), 10 * RUN_BUDGET + 1);
+	KUNIT_EXPECT_GE(test, rxo_env_count(r->env, RXO_CNT_budget_yields), 9);
+	/* The worker is not in softirq. */
+	KUNIT_EXPECT_EQ(test, r->in_softirq, 0);
+}
+
+/* Softirqs have a smaller one. */
+static void run_budget_softirq(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+
+	r->chain = 1000;
+	tasklet_schedule(&r->tasklet);
+	while (!atomic_read(&r->sent))
+		usleep_range(100, 1000);
+	run_check(test, r);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->done), 1001);
+	KUNIT_EXPECT_GE(test, r->in_softirq, 1);
+	KUNIT_EXPECT_LE(test, r->in_softirq, RUN_BUDGET_SOFTIRQ + RUN_BATCH);
+}
+
+/* A verb that waits has the QP before a run that would never end. */
+static void run_enter_first(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	unsigned int i;
+
+	r->chain = UINT_MAX;
+	run_give(r, true);
+	for (i = 0; i < 20; i++) {
+		rxo_run_enter(&r->qp);
+		KUNIT_EXPECT_EQ(test, atomic_read(&r->inside), 0);
+		KUNIT_EXPECT_TRUE(test, r->qp.run.busy);
+		/* Nobody else runs it meanwhile, though there is work. */
+		KUNIT_EXPECT_FALSE(test, work_pending(&r->qp.run.work));
+		KUNIT_EXPECT_FALSE(test,
+				   skb_queue_empty(&r->qp.run.requests) &&
+				   skb_queue_empty(&r->qp.run.responses));
+		if (i == 19)
+			r->chain = 0;
+		rxo_run_leave(&r->qp);
+	}
+	run_check(test, r);
+}
+
+/* Packets wait for their runner up to a number; more are counted and dropped. */
+static void run_queue_full(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct sk_buff *skb;
+	unsigned int i;
+
+	rxo_run_enter(&r->qp);
+	for (i = 0; i < RUN_QUEUE; i++)
+		run_give(r, true);
+	/* The other queue is another one. */
+	run_give(r, false);
+	for (i = 0; i < 5; i++) {
+		skb = alloc_skb(16, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, skb);
+		rxo_run_packet(&r->qp, skb, true);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->done), 0);
+	KUNIT_EXPECT_EQ(test, skb_queue_len(&r->qp.run.requests), RUN_QUEUE);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_queue_full),
+			5);
+	rxo_run_leave(&r->qp);
+	run_check(test, r);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_no_qp),
+			RUN_QUEUE);
+}
+
+/* Purging leaves nothing, and is no step. */
+static void run_purge(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+
+	rxo_run_enter(&r->qp);
+	run_give(r, true);
+	run_give(r, false);
+	rxo_run_kick(&r->qp, RXO_EV_DOORBELL);
+	rxo_run_later(&r->qp);
+	KUNIT_EXPECT_NE(test, r->qp.run.events, 0);
+	rxo_run_purge(&r->qp);
+	KUNIT_EXPECT_EQ(test, r->qp.run.events, 0);
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&r->qp.run.requests));
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&r->qp.run.responses));
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&r->qp.run.later));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_no_qp), 0);
+	rxo_run_leave(&r->qp);
+	run_check(test, r);
+}
+
+static int run_producer(void *arg)
+{
+	struct run_env *r = arg;
+	unsigned int n = 0;
+
+	while (!READ_ONCE(r->stop)) {
+		/* Below the queue's limit, so that all must come through. */
+		if (atomic_read(&r->sent) - atomic_read(&r->done) > 500) {
+			usleep_range(50, 100);
+			continue;
+		}
+		n++;
+		run_give(r, n & 1);
+		if (!(n & 7))
+			rxo_run_kick(&r->qp, RXO_EV_DOORBELL);
+		if (!(n & 15))
+			tasklet_schedule(&r->tasklet);
+		if (!(n & 63))
+			cond_resched();
+	}
+	return 0;
+}
+
+static int run_enterer(void *arg)
+{
+	struct run_env *r = arg;
+
+	while (!READ_ONCE(r->stop)) {
+		rxo_run_enter(&r->qp);
+		if (atomic_inc_return(&r->inside) != 1)
+			atomic_inc(&r->twice);
+		atomic_inc(&r->entered);
+		ndelay(2000);
+		/* Sleeping is allowed. */
+		if (!(atomic_read(&r->entered) & 15))
+			usleep_range(20, 50);
+		atomic_dec(&r->inside);
+		rxo_run_leave(&r->qp);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Threads, softirqs and verbs at once: one runner at a time, nothing lost. */
+static void run_race(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct task_struct *threads[4];
+	int i;
+
+	threads[0] = hmm_mirror_kunit_thread(test, run_producer, r);
+	threads[1] = hmm_mirror_kunit_thread(test, run_producer, r);
+	threads[2] = hmm_mirror_kunit_thread(test, run_enterer, r);
+	threads[3] = hmm_mirror_kunit_thread(test, run_enterer, r);
+	/* By work done, not by time; the time is for what hangs. */
+	for (i = 0; i < 3000 && (atomic_read(&r->done) < 30000 ||
+				 atomic_read(&r->entered) < 300); i++)
+		msleep(20);
+	WRITE_ONCE(r->stop, true);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		hmm_mirror_kunit_stop(test, threads[i]);
+	tasklet_kill(&r->tasklet);
+	kunit_info(test, "%d packets, entered %d times, %u steps in softirq\n",
+		   atomic_read(&r->done), atomic_read(&r->entered),
+		   r->in_softirq);
+	KUNIT_EXPECT_GE(test, atomic_read(&r->done), 30000);
+	KUNIT_EXPECT_GE(test, atomic_read(&r->entered), 300);
+	run_check(test, r);
+}
+
+/*
+ * What lacked memory is tried again a millisecond later, again and again: the
+ * timer is started while its own function runs the QP.
+ */
+static void run_later(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct rxo_run *run = &r->qp.run;
+	unsigned long end = jiffies + 60 * HZ;
+	struct sk_buff *skb;
+	int i;
+
+	r->later = true;
+	for (i = 1; i <= 20; i++) {
+		skb = run_skb(r);
+		KUNIT_ASSERT_NOT_NULL(test, skb);
+		rxo_run_enter(&r->qp);
+		/* Left without a step, and with nothing that brings one. */
+		spin_lock_bh(&run->lock);
+		__skb_queue_tail(&run->requests, skb);
+		atomic_inc(&r->sent);
+		spin_unlock_bh(&run->lock);
+		rxo_run_later(&r->qp);
+		rxo_run_later(&r->qp);
+		spin_lock_bh(&run->lock);
+		run->busy = false;
+		spin_unlock_bh(&run->lock);
+
+		while ((atomic_read(&r->done) < i ||
+			hrtimer_active(&run->later)) &&
+		       time_before(jiffies, end))
+			usleep_range(100, 1000);
+		KUNIT_EXPECT_EQ(test, atomic_read(&r->done), i);
+		KUNIT_EXPECT_EQ(test, r->queued, i);
+	}
+	KUNIT_EXPECT_EQ(test, r->in_softirq, 20);
+	run_check(test, r);
+}
+
+/* A timer that is started inside of its own function. */
+static void timer_retry_rearm(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct rxo_qp *qp = &r->qp;
+	unsigned long end = jiffies + 60 * HZ;
+	unsigned int moved = 0;
+	ktime_t at, last;
+
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 8; /* 1 ms */
+	qp->req.retries = 7;
+	qp->req.una = 5;
+	qp->req.psn = 6;
+	/* A fault of ours is under way: only ever arm again. */
+	qp->comp.park.state = RXO_PARK_WAITING;
+	rxo_qp_arm_retry(qp);
+	last = READ_ONCE(qp->retry_at);
+	rxo_run_leave(qp);
+	while (moved < 10 && time_before(jiffies, end)) {
+		usleep_range(200, 500);
+		at = READ_ONCE(qp->retry_at);
+		moved += at != last;
+		last = at;
+	}
+	KUNIT_EXPECT_EQ(test, moved, 10);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_timeouts), 0);
+
+	/* The fault has ended: the time-out counts. */
+	rxo_run_enter(qp);
+	qp->comp.park.state = RXO_PARK_NONE;
+	rxo_run_leave(qp);
+	while (!rxo_env_count(r->env, RXO_CNT_timeouts) &&
+	       time_before(jiffies, end))
+		usleep_range(200, 500);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_timeouts), 1);
+	rxo_run_enter(qp);
+	KUNIT_EXPECT_EQ(test, qp->req.retries, 6);
+	KUNIT_EXPECT_EQ(test, qp->req.psn, 5);
+	rxo_run_leave(qp);
+}
+
+/* A SEND to nowhere. */
+static void timer_post_send(struct run_env *r)
+{
+	struct rxo_ring *ring = &r->qp.req.ring;
+	struct rxe_send_wqe *user = rxo_ring_elem(ring, 0);
+
+	user->wr.wr_id = 0x1234567890abcdef;
+	user->wr.opcode = IB_WR_SEND;
+	user->wr.send_flags = IB_SEND_SIGNALED;
+	ring->buf->producer_index = 1;
+}
+
+/*
+ * A peer that never answers: as many time-outs as the QP has retries, and one
+ * more, then the error. Every arming but the first is from inside of the timer.
+ */
+static void timer_retry_exceeded(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct rxo_qp *qp = &r->qp;
+	unsigned long end = jiffies + 60 * HZ;
+	struct ib_uverbs_wc *wc;
+
+	timer_post_send(r);
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 8;
+	qp->attr.retry_cnt = 5;
+	qp->req.retries = 5;
+	qp->req.psn = 0xfffffe;
+	qp->req.una = 0xfffffe;
+	qp->req.ack_psn = 0xfffffe;
+	qp->req.next_psn = 0xfffffe;
+	rxo_run_leave(qp);
+	rxo_run_kick(qp, RXO_EV_DOORBELL);
+
+	while (!READ_ONCE(r->cq.ring.buf->producer_index) &&
+	       time_before(jiffies, end))
+		usleep_range(200, 500);
+	KUNIT_ASSERT_EQ(test, READ_ONCE(r->cq.ring.buf->producer_index), 1);
+	wc = rxo_ring_elem(&r->cq.ring, 0);
+	KUNIT_EXPECT_EQ(test, wc->status, IB_WC_RETRY_EXC_ERR);
+	KUNIT_EXPECT_EQ(test, wc->wr_id, 0x1234567890abcdef);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_timeouts), 6);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_retransmits), 5);
+	/* Nothing was ever sent, as there is no route. */
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_send_errors), 6);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_retry_exceeded), 1);
+	KUNIT_EXPECT_TRUE(test, run_wait_idle(r));
+	KUNIT_EXPECT_EQ(test, qp->state, IB_QPS_ERR);
+	KUNIT_EXPECT_FALSE(test, hrtimer_is_queued(&qp->retry_timer));
+}
+
+/* An RNR NAK stops the requester for its time, once. */
+static void timer_rnr(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct rxo_qp *qp = &r->qp;
+	unsigned long end = jiffies + 60 * HZ;
+	unsigned int i;
+
+	timer_post_send(r);
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 0; /* no retransmission */
+	qp->req.rnr_retries = 3;
+	rxo_run_leave(qp);
+	rxo_run_kick(qp, RXO_EV_DOORBELL);
+	for (i = 1; i <= 3; i++) {
+		rxo_run_enter(qp);
+		KUNIT_EXPECT_EQ(test, qp->req.psn, 1);
+		rxo_req_rnr(qp, 1); /* 10 us */
+		KUNIT_EXPECT_TRUE(test, qp->req.rnr_wait);
+		KUNIT_EXPECT_EQ(test, qp->req.psn, 0);
+		rxo_run_leave(qp);
+		while (READ_ONCE(qp->req.rnr_wait) && time_before(jiffies, end))
+			usleep_range(50, 200);
+		KUNIT_EXPECT_TRUE(test, run_wait_idle(r));
+		/* Sent again. */
+		KUNIT_EXPECT_EQ(test,
+				rxo_env_count(r->env, RXO_CNT_send_errors),
+				i + 1);
+	}
+	rxo_run_enter(qp);
+	rxo_req_rnr(qp, 1);
+	KUNIT_EXPECT_FALSE(test, qp->req.rnr_wait);
+	rxo_run_leave(qp);
+	KUNIT_EXPECT_EQ(test, qp->state, IB_QPS_ERR);
+	KUNIT_EXPECT_EQ(test,
+			((struct ib_uverbs_wc *)rxo_ring_elem(&r->cq.ring,
+							      0))->status,
+			IB_WC_RNR_RETRY_EXC_ERR);
+}
+
+/* As long as the responder waits for a page the peer hears of it. */
+static void timer_alive(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct rxo_qp *qp = &r->qp;
+	unsigned long end = jiffies + 60 * HZ;
+	u64 beats;
+
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 10;
+	qp->resp.park.state = RXO_PARK_WAITING;
+	rxo_alive_start(qp);
+	rxo_run_leave(qp);
+	do {
+		usleep_range(200, 500);
+		beats = rxo_env_count(r->env, RXO_CNT_sent_keepalives);
+	} while (beats < 10 && time_before(jiffies, end));
+	KUNIT_EXPECT_GE(test, beats, 10);
+	/* The page has come: silence. */
+	rxo_run_enter(qp);
+	qp->resp.park.state = RXO_PARK_NONE;
+	beats = rxo_env_count(r->env, RXO_CNT_sent_keepalives);
+	rxo_run_leave(qp);
+	while (hrtimer_active(&qp->alive_timer) && time_before(jiffies, end))
+		usleep_range(200, 500);
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&qp->alive_timer));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_sent_keepalives),
+			beats);
+}
+
+static struct kunit_case run_cases[] = {
+	KUNIT_CASE(run_once),
+	KUNIT_CASE(run_budget),
+	KUNIT_CASE(run_budget_softirq),
+	KUNIT_CASE(run_enter_first),
+	KUNIT_CASE(run_queue_full),
+	KUNIT_CASE(run_purge),
+	KUNIT_CASE(run_race),
+	KUNIT_CASE(run_later),
+	KUNIT_CASE(timer_retry_rearm),
+	KUNIT_CASE(timer_retry_exceeded),
+	KUNIT_CASE(timer_rnr),
+	KUNIT_CASE(timer_alive),
+	{}
+};
+
+static struct kunit_suite run_suite = {
+	.name = "rxo_run",
+	.init = rxo_env_init,
+	.test_cases = run_cases,
+};
+
+kunit_test_suite(run_suite);
