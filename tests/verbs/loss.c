@@ -56,7 +56,7 @@ static void traffic(unsigned int rounds)
 static void with(const char *what, unsigned int rounds)
 {
 	/* 8.4 ms: long for this wire, short for the test. */
-	setup(11);
+	setup(slow_kernel() ? 15 : 11);
 	netem(what);
 	traffic(rounds);
 	teardown();

@@ -187,6 +187,13 @@ long proc_value(const char *path, const char *name)
 	return v;
 }
 
+bool slow_kernel(void)
+{
+	const char *name = getenv("RXE_ODP_KERNEL");
+
+	return name && strcmp(name, "stable") && strcmp(name, "backports");
+}
+
 char proc_state(int pid)
 {
 	char path[64], state = '?';

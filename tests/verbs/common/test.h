@@ -88,6 +88,9 @@ int in_child(void (*fn)(void *arg), void *arg);
 /* Run a shell command; its exit status, -1 if it could not be run. */
 int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* One of our own, with all its checks: give time-outs of a few ms more time. */
+bool slow_kernel(void);
+
 /* The letter that /proc has for a process's state, '?' if it is gone. */
 char proc_state(int pid);
 

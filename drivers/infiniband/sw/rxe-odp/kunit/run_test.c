@@ -6,6 +6,7 @@
  */
 #include <linux/delay.h>
 #include <linux/interrupt.h>
+#include <linux/ipv6.h>
 
 #include "../alive.h"
 #include "../compat/compat.h"
@@ -112,9 +113,23 @@ static void run_step(struct sk_buff *skb)
 	atomic_inc(&r->done);
 }
 
+/* No bytes but, in front of them, addresses: those of the QP's peer, all zero. */
+static struct sk_buff *run_alloc(void)
+{
+	struct sk_buff *skb = alloc_skb(sizeof(struct ipv6hdr), GFP_ATOMIC);
+
+	if (skb) {
+		skb_reset_network_header(skb);
+		skb_put_zero(skb, sizeof(struct ipv6hdr));
+		skb_pull(skb, sizeof(struct ipv6hdr));
+		skb->protocol = htons(ETH_P_IPV6);
+	}
+	return skb;
+}
+
 static struct sk_buff *run_skb(struct run_env *r)
 {
-	struct sk_buff *skb = alloc_skb(16, GFP_ATOMIC);
+	struct sk_buff *skb = run_alloc();
 
 	if (skb) {
 		*(struct run_env **)skb->cb = r;
@@ -255,7 +270,7 @@ static void run_queue_full(struct kunit *test)
 	/* The other queue is another one. */
 	run_give(r, false);
 	for (i = 0; i < 5; i++) {
-		skb = alloc_skb(16, GFP_KERNEL);
+		skb = run_alloc();
 		KUNIT_ASSERT_NOT_NULL(test, skb);
 		rxo_run_packet(&r->qp, skb, true);
 	}
