@@ -31,17 +31,6 @@ enum rxo_dir {
 int rxo_access_copy(struct rxo_mr *mr, u64 iova, void *buf, size_t len,
 		    enum rxo_dir dir);
 
-/**
- * rxo_access_present() - would reading meet no miss
- * @mr: a region
- * @iova: first byte
- * @len: bytes
- *
- * Context: process or softirq.
- * Return: true if so; a moment later it may be otherwise.
- */
-bool rxo_access_present(struct rxo_mr *mr, u64 iova, size_t len);
-
 enum rxo_atomic_op {
 	RXO_ATOMIC_CMP_SWAP,
 	RXO_ATOMIC_FETCH_ADD,

@@ -8,8 +8,7 @@
  * which may be none.
  *
  * A READ that has been answered in part is the exception: an ACK in the midst of
- * its responses means that the rest of them is lost (IBTA 9.7.5.1.2). So its pages
- * are asked for before the first response goes out.
+ * its responses means that the rest of them is lost (IBTA 9.7.5.1.2).
  */
 #ifndef RXO_ALIVE_H
 #define RXO_ALIVE_H

@@ -142,7 +142,7 @@ struct rxo_res {
  * @recv_off: bytes placed in it
  * @va, @rkey, @len, @resid: RDMA WRITE in progress
  * @res: answers kept, @res_next is used next
- * @read: READ being answered; @read.ahead once its pages have been asked for
+ * @read: READ being answered
  * @skb: request at hand, while parked
  */
 struct rxo_resp {
@@ -163,7 +163,6 @@ struct rxo_resp {
 		bool active;
 		bool begun; /* FIRST is out */
 		bool again; /* from the middle, as the peer missed something */
-		bool ahead;
 		u32 psn;
 		u32 rkey;
 		u32 resid;

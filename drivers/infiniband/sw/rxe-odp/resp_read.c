@@ -46,7 +46,6 @@ void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	resp->read.active = true;
 	resp->read.begun = false;
 	resp->read.again = false;
-	resp->read.ahead = false;
 	resp->read.psn = pkt->psn;
 	resp->read.rkey = pkt->rkey;
 	resp->read.va = pkt->va;
@@ -61,35 +60,18 @@ static u8 rxo_resp_read_opcode(bool first, bool last)
 	return RXO_RC | (last ? RXO_READ_RESP_LAST : RXO_READ_RESP_MIDDLE);
 }
 
-/*
- * Once for each READ: are the pages of all of it there? Between its responses
- * nothing can tell the peer that we wait (alive.h). A hole further on, or a page
- * that goes again, is a matter for the packet that needs it.
- */
-static bool rxo_resp_read_ahead(struct rxo_qp *qp, struct rxo_mr *mr, u64 iova)
-{
-	struct rxo_resp *resp = &qp->resp;
-	size_t len = min_t(size_t, resp->read.resid, RXO_FAULT_AHEAD);
-
-	if (resp->read.ahead)
-		return true;
-	resp->read.ahead = true;
-	return len <= qp->mtu || rxo_access_present(mr, iova, len);
-}
-
 static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
 {
 	struct rxo_resp *resp = &qp->resp;
 	u64 iova = resp->read.va;
 	struct rxo_mr *mr;
-	int ret = -EAGAIN;
+	int ret;
 
 	mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, resp->read.rkey,
 			IB_ACCESS_REMOTE_READ, &iova, len);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	if (rxo_resp_read_ahead(qp, mr, iova))
-		ret = rxo_access_copy(mr, iova, buf, len, RXO_FROM_MR);
+	ret = rxo_access_copy(mr, iova, buf, len, RXO_FROM_MR);
 	if (ret == -EAGAIN)
 		ret = rxo_park(&resp->park, mr, iova, len, resp->read.resid,
 			       RXO_FROM_MR);
