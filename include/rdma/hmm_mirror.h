@@ -12,8 +12,7 @@
  *	hmm_mirror_get, _put		may sleep, no lock held
  *	hmm_mirror_fault		may sleep, no lock held, any task
  *	hmm_mirror_lookup_and_lock,	never sleep; process or softirq, not
- *	hmm_mirror_unlock,		hardirq
- *	hmm_mirror_present
+ *	hmm_mirror_unlock		hardirq
  *
  * Between hmm_mirror_lookup_and_lock() and hmm_mirror_unlock() an invalidation
  * of that address waits, spinning. So copy what you need, at most a packet, and
@@ -167,22 +166,6 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
  * Context: as the lookup.
  */
 void hmm_mirror_unlock(struct hmm_mirror_run *run);
-
-/**
- * hmm_mirror_present() - is a range there as a whole
- * @mirror: the mirror
- * @addr: first byte
- * @len: bytes, at least 1; the whole range is looked at with bottom halves off,
- *	 leaf by leaf
- * @flags: HMM_MIRROR_READ or HMM_MIRROR_WRITE
- *
- * A hint: before the caller can look it up, pages may have come or gone.
- *
- * Context: process or softirq.
- * Return: true if a lookup of each of its bytes would have found it.
- */
-bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
-			size_t len, unsigned int flags);
 
 /**
  * hmm_mirror_fault() - make a range present
