@@ -25,7 +25,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "counters.h"
@@ -290,24 +289,6 @@ static void strangers(void)
 	pair_close(&p);
 }
 
-/* Memory whose first access waits until page_give(). */
-static int page_withhold(struct buf *b)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-		.range = { (uintptr_t)b->map, b->size },
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0)
-		skip("userfaultfd: %s", strerror(errno));
-	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise");
-	check(!ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &reg),
-	      "userfaultfd: %s", strerror(errno));
-	return fd;
-}
-
 static void page_give(int fd, const struct buf *b, const void *bytes)
 {
 	struct uffdio_copy copy = {
@@ -336,7 +317,7 @@ static void crowd(void)
 	memcpy(bytes, r.want, PAGE);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
-	fd = page_withhold(&r);
+	fd = buf_withhold(&r, O_CLOEXEC);
 	victims_new();
 	counters_read(&before);
 	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &l, 5, &r, 9, 1001);

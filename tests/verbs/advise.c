@@ -29,8 +29,7 @@ static void setup(unsigned int access)
 	buf_new(&l, PAGES * PAGE);
 	buf_new(&r, PAGES * PAGE);
 	buf_reg(&l, &p.na, ACCESS_ALL);
-	check(!madvise(r.map, r.size, MADV_DONTNEED), "madvise");
-	memset(r.want, 0, r.size);
+	buf_untouch(&r);
 	buf_reg(&r, &p.nb, access);
 	ret = advise(p.na.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, IBV_ADVISE_MR_FLAG_FLUSH,
 		     buf_addr(&l, 0), PAGE, l.lkey);

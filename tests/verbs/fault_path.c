@@ -5,13 +5,7 @@
  * data or in an error, never in wrong data, nor in nothing at all.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "nth.h"
 #include "ops.h"
@@ -43,13 +37,6 @@ static void settle(struct buf *dst, size_t d_off, const struct buf *src, size_t 
 		      "byte %zu is neither the old nor the new one", i);
 		dst->want[d_off + i] = got;
 	}
-}
-
-/* Memory that nobody has touched, and that reads as zeros. */
-static void untouched(struct buf *b)
-{
-	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise");
-	memset(b->want, 0, b->size);
 }
 
 static bool one(unsigned int i)
@@ -103,10 +90,7 @@ static void storm(const char *module)
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		bool ok;
 
-		if (i % 2)
-			untouched(&r);
-		else
-			untouched(&l);
+		buf_untouch(i % 2 ? &r : &l);
 		nth_storm(module, PERCENT);
 		ok = one(i);
 		nth_calm();

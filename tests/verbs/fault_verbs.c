@@ -7,9 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "advise.h"
 #include "nth.h"
@@ -308,10 +306,26 @@ static void modify_qp(void)
 	finish();
 }
 
+static void pair_start(void)
+{
+	nth_open();
+	pair_open(&p, NULL);
+	buf_new(&l, SIZE);
+	buf_new(&r, SIZE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+}
+
+static void pair_finish(void)
+{
+	buf_free(&l);
+	buf_free(&r);
+	pair_close(&p);
+}
+
 static void untouched(void)
 {
-	check(!madvise(r.map, r.size, MADV_DONTNEED), "madvise");
-	memset(r.want, 0, r.size);
+	buf_untouch(&r);
 }
 
 static int prefetch(void)
@@ -326,18 +340,11 @@ static void fault(void)
 	const struct nth_call c = NTH_CALL("prefetch", untouched, prefetch, NULL);
 
 	need_odp();
-	nth_open();
-	pair_open(&p, NULL);
-	buf_new(&l, SIZE);
-	buf_new(&r, SIZE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_start();
 	nth_sweep(&c);
 	do_write(&p.a, &l, 1, &r, 777, SIZE - 1000);
 	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_finish();
 }
 
 /* The kernel may fail to take the doorbell in; the WQE is there all the same. */
@@ -397,17 +404,10 @@ static void traffic(void)
 		NTH_CALL("read", NULL, read_and_wait, all_right, .may_not_fail = true),
 	};
 
-	nth_open();
-	pair_open(&p, NULL);
-	buf_new(&l, SIZE);
-	buf_new(&r, SIZE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_start();
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		nth_sweep(&calls[i]);
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_finish();
 }
 
 TEST_MAIN(CASE(create_and_destroy), CASE(modify_queues), CASE(modify_qp), CASE(fault),

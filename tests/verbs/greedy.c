@@ -4,7 +4,6 @@
  * operations end, in bounded time each, while the greedy goes on.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -153,12 +152,7 @@ static void beside(void (*greedy)(void))
 		check(now_ms() < end, "the greedy gets nothing any more");
 		sleep_ms(1);
 	}
-	kill(pid, SIGKILL);
-	end = now_ms() + WAIT_MS;
-	while (!waitpid(pid, &status, WNOHANG)) {
-		check(now_ms() < end, "the greedy does not die");
-		sleep_ms(1);
-	}
+	child_kill(pid);
 	traffic_close(&t);
 	pair_close(&p);
 }

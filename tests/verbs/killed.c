@@ -7,7 +7,6 @@
  */
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "left.h"
@@ -58,17 +57,6 @@ static void device_still_works(void)
 	pair_close(&p);
 }
 
-static void await(pid_t pid)
-{
-	uint64_t end = now_ms() + WAIT_MS;
-	int status;
-
-	while (!waitpid(pid, &status, WNOHANG)) {
-		check(now_ms() < end, "a killed process does not die");
-		sleep_ms(1);
-	}
-}
-
 /* Both ends die at once. */
 static void with_both_ends(void)
 {
@@ -82,8 +70,7 @@ static void with_both_ends(void)
 		}
 		/* Now and then while it still sets up. */
 		sleep_ms(rnd_range(0, 200));
-		kill(pid, SIGKILL);
-		await(pid);
+		child_kill(pid);
 	}
 	device_still_works();
 }
@@ -228,8 +215,7 @@ static void nothing_is_left(void)
 		}
 		check(read(ready[0], &c, 1) == 1, "pipe");
 		there(&before);
-		kill(pid, SIGKILL);
-		await(pid);
+		child_kill(pid);
 		left_await(&before);
 	}
 }
@@ -267,7 +253,7 @@ static void child_keeps_the_rings(void)
 		check(write(ready[1], "", 1) == 1 && read(go[0], &c, 1) == 1, "pipe");
 		_exit(0);
 	}
-	await(pid);
+	child_await(pid);
 	check(read(ready[0], &c, 1) == 1, "pipe");
 	there(&before);
 	check(write(go[1], "", 1) == 1 && read(ready[0], &c, 1) == 1, "pipe");

@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -24,33 +23,20 @@
 
 static char group[64];
 
-static void put(const char *dir, const char *file, const char *text)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY);
-	check(fd >= 0, "%s: %s", path, strerror(errno));
-	check(write(fd, text, strlen(text)) > 0, "%s to %s: %s", text, path,
-	      strerror(errno));
-	close(fd);
-}
-
 /* The case's process moves into a group of its own. */
 static void enter_group(void)
 {
 	if (access(ROOT "/cgroup.controllers", F_OK))
 		skip("no cgroup2 at " ROOT);
-	put(ROOT, "cgroup.subtree_control", "+memory");
+	file_put("+memory", ROOT "/cgroup.subtree_control");
 	snprintf(group, sizeof(group), ROOT "/verbs-limits-%d", getpid());
 	check(!mkdir(group, 0755), "%s: %s", group, strerror(errno));
-	put(group, "cgroup.procs", "0");
+	file_put("0", "%s/cgroup.procs", group);
 }
 
 static void leave_group(void)
 {
-	put(ROOT, "cgroup.procs", "0");
+	file_put("0", ROOT "/cgroup.procs");
 	/* Its last pages may still be on their way out. */
 	for (int i = 0; rmdir(group) && i < 50; i++)
 		sleep_ms(20);
@@ -148,14 +134,14 @@ static void at_the_limit(void)
 	before = stat_of("kernel");
 	snprintf(max, sizeof(max), "%ld",
 		 before + stat_of("anon") + stat_of("file") + (long)(2 * MIB));
-	put(group, "memory.max", max);
+	file_put(max, "%s/memory.max", group);
 	cq = ibv_create_cq(nic.ctx, 60000, NULL, NULL, 0);
 	check(!cq, "a CQ of 4 MiB with 2 MiB left");
 	check(errno == ENOMEM, "%s instead of ENOMEM", strerror(errno));
 	grown = stat_of("kernel") - before;
 	check(grown < (long)MIB, "%ld bytes left of a CQ that was refused", grown);
 	cq_free(cq_new(&nic, 1000));
-	put(group, "memory.max", "max");
+	file_put("max", "%s/memory.max", group);
 	nic_close(&nic);
 	leave_group();
 }

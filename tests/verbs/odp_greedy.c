@@ -4,15 +4,8 @@
  * but itself: others' pages do come.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "advise.h"
@@ -23,25 +16,6 @@
 #define WANTED 2100
 #define PAGES 8
 
-/* Memory whose pages never come. */
-static void never(struct buf *b)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int uffd;
-
-	buf_new(b, PAGES * PAGE);
-	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise");
-	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (uffd < 0)
-		skip("userfaultfd: %s", strerror(errno));
-	check(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
-	reg.range.start = (uintptr_t)b->map;
-	reg.range.len = b->size;
-	check(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
-	      strerror(errno));
-}
-
 static void greedy(int ready)
 {
 	struct nic nic;
@@ -49,7 +23,9 @@ static void greedy(int ready)
 	int ret;
 
 	nic_open(&nic, cfg.peer);
-	never(&b);
+	buf_new(&b, PAGES * PAGE);
+	/* Nobody ever reads what it asks for. */
+	buf_withhold(&b, O_CLOEXEC);
 	buf_reg(&b, &nic, ACCESS_ALL);
 	for (int i = 0; i < WANTED; i++) {
 		ret = advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0,
@@ -62,7 +38,7 @@ static void greedy(int ready)
 
 static void others_go_on(void)
 {
-	int ready[2], status;
+	int ready[2];
 	struct buf l, r;
 	struct pair p;
 	pid_t pid;
@@ -77,10 +53,8 @@ static void others_go_on(void)
 		_exit(1);
 	}
 	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1) {
-		check(waitpid(pid, &status, 0) == pid, "waitpid");
-		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-	}
+	if (read(ready[0], &c, 1) != 1)
+		child_verdict(pid);
 	pair_open(&p, NULL);
 	buf_new_cold(&l, PAGES * PAGE);
 	buf_new_cold(&r, PAGES * PAGE);
@@ -94,11 +68,7 @@ static void others_go_on(void)
 	buf_free(&r);
 	pair_close(&p);
 	/* And it can be killed all the same. */
-	kill(pid, SIGKILL);
-	for (uint64_t end = now_ms() + WAIT_MS; !waitpid(pid, &status, WNOHANG);) {
-		check(now_ms() < end, "a killed process does not die");
-		sleep_ms(1);
-	}
+	child_kill(pid);
 }
 
 TEST_MAIN(CASE(others_go_on))

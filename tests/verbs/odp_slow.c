@@ -10,13 +10,10 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ops.h"
@@ -31,24 +28,6 @@ static volatile bool serve;	/* may pages be given out? */
 static volatile bool over;	/* or never at all */
 static volatile unsigned int asked;
 static pthread_t thread;
-
-/* Anonymous memory whose pages come from its shadow, and only through uffd. */
-static void make_slow(struct buf *b)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	buf_new(b, PAGES * PAGE);
-	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise");
-	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (uffd < 0)
-		skip("userfaultfd: %s", strerror(errno));
-	check(!ioctl(uffd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
-	reg.range.start = (uintptr_t)b->map;
-	reg.range.len = b->size;
-	check(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
-	      strerror(errno));
-}
 
 static void give(uint64_t addr)
 {
@@ -94,7 +73,8 @@ static void setup(bool remote_is_slow)
 	opt.timeout = timeout;
 	opt.retry = retry;
 	pair_open(&p, &opt);
-	make_slow(&slow);
+	buf_new(&slow, PAGES * PAGE);
+	uffd = buf_withhold(&slow, O_CLOEXEC | O_NONBLOCK);
 	/* Twice the shadow: the second half keeps what the pages are served from. */
 	slow.want = realloc(slow.want, 2 * slow.size);
 	check(slow.want, "no memory");
@@ -311,8 +291,7 @@ static void device_still_works(void)
 static void killed(void)
 {
 	for (int i = 0; i < 4; i++) {
-		uint64_t end = now_ms() + WAIT_MS;
-		int pipefd[2], status;
+		int pipefd[2];
 		pid_t pid;
 		char c;
 
@@ -330,15 +309,9 @@ static void killed(void)
 			pause();
 		}
 		close(pipefd[1]);
-		if (read(pipefd[0], &c, 1) != 1) {
-			check(waitpid(pid, &status, 0) == pid, "waitpid");
-			_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-		}
-		kill(pid, SIGKILL);
-		while (!waitpid(pid, &status, WNOHANG)) {
-			check(now_ms() < end, "a killed process does not die");
-			sleep_ms(1);
-		}
+		if (read(pipefd[0], &c, 1) != 1)
+			child_verdict(pid);
+		child_kill(pid);
 		close(pipefd[0]);
 	}
 	device_still_works();

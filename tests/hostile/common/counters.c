@@ -28,11 +28,10 @@ static uint64_t *counter(struct counters *c, const char *name)
 
 static void add(struct counters *c, const char *dev)
 {
-	char path[384];
+	char path[128];
 	struct dirent *d;
-	uint64_t v;
 	DIR *dir;
-	FILE *f;
+	long v;
 
 	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/%d/hw_counters",
 		 dev, PORT);
@@ -41,12 +40,8 @@ static void add(struct counters *c, const char *dev)
 	while ((d = readdir(dir))) {
 		if (d->d_name[0] == '.' || !strcmp(d->d_name, "lifespan"))
 			continue;
-		snprintf(path, sizeof(path),
-			 "/sys/class/infiniband/%s/ports/%d/hw_counters/%.64s", dev,
-			 PORT, d->d_name);
-		f = fopen(path, "r");
-		check(f && fscanf(f, "%" SCNu64, &v) == 1, "%s cannot be read", path);
-		fclose(f);
+		v = hw_counter(dev, d->d_name);
+		check(v >= 0, "%s of %s cannot be read", d->d_name, dev);
 		*counter(c, d->d_name) += v;
 	}
 	closedir(dir);

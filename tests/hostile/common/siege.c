@@ -64,18 +64,6 @@ static pid_t attacker_start(void (*attack)(void))
 	_exit(0);
 }
 
-static void attacker_end(pid_t pid)
-{
-	uint64_t end = now_ms() + WAIT_MS;
-	int status;
-
-	kill(pid, SIGKILL);
-	while (!waitpid(pid, &status, WNOHANG)) {
-		check(now_ms() < end, "an attacker cannot be killed");
-		sleep_ms(1);
-	}
-}
-
 void besiege(void (*attack)(void), const char *const *reached)
 {
 	struct { pid_t pid; uint64_t until; } life[ATTACKERS] = { 0 };
@@ -101,7 +89,7 @@ void besiege(void (*attack)(void), const char *const *reached)
 				siege_tell(deaths);
 				life[i].pid = 0;
 			} else if (life[i].pid && now_ms() > life[i].until) {
-				attacker_end(life[i].pid);
+				child_kill(life[i].pid);
 				life[i].pid = 0;
 			}
 			if (!life[i].pid) {
@@ -114,7 +102,7 @@ void besiege(void (*attack)(void), const char *const *reached)
 	}
 	for (int i = 0; i < ATTACKERS; i++)
 		if (life[i].pid)
-			attacker_end(life[i].pid);
+			child_kill(life[i].pid);
 	traffic_round(&t);
 	printf("# %" PRIu64 " lives, %" PRIu64 " ended by themselves; beside them %u rounds of traffic\n",
 	       siege->lives, siege->deaths, rounds);

@@ -4,10 +4,13 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "ep.h"
@@ -68,6 +71,30 @@ void buf_free(struct buf *b)
 	if (b->fd >= 0)
 		close(b->fd);
 	memset(b, 0, sizeof(*b));
+}
+
+void buf_untouch(struct buf *b)
+{
+	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise: %s", strerror(errno));
+	memset(b->want, 0, b->size);
+}
+
+int buf_withhold(struct buf *b, int flags)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.range = { (uintptr_t)b->map, b->size },
+	};
+	int fd = syscall(SYS_userfaultfd, flags);
+
+	if (fd < 0)
+		skip("userfaultfd: %s", strerror(errno));
+	check(!madvise(b->map, b->size, MADV_DONTNEED), "madvise: %s", strerror(errno));
+	check(!ioctl(fd, UFFDIO_API, &api), "UFFDIO_API: %s", strerror(errno));
+	check(!ioctl(fd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER: %s",
+	      strerror(errno));
+	return fd;
 }
 
 void buf_refill(struct buf *b)

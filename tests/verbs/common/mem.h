@@ -49,6 +49,15 @@ void buf_free(struct buf *b);
 /* New random bytes for all of it, by the CPU. */
 void buf_refill(struct buf *b);
 
+/* Give the memory back: nobody has touched it, and it reads as zeros. */
+void buf_untouch(struct buf *b);
+/*
+ * Give the memory back: who touches a page waits until somebody serves it by the
+ * userfaultfd that is returned, opened with @flags. The shadow stays, for that. Skips
+ * where the kernel has none.
+ */
+int buf_withhold(struct buf *b, int flags);
+
 /* Register all of it in the mode of the test (-m). */
 void buf_reg(struct buf *b, struct nic *nic, unsigned int access);
 /* The same for a part, seen at address @iova by the device (not implicit). */

@@ -18,25 +18,12 @@
 
 static int nth_fd = -1;
 
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	check(fd >= 0, "%s: %s", path, strerror(errno));
-	check(write(fd, text, strlen(text)) > 0, "%s to %s: %s", text, path,
-	      strerror(errno));
-	close(fd);
-}
-
 static void put_all(const char *file, const char *text)
 {
 	static const char *const kinds[] = { "failslab", "fail_page_alloc" };
-	char path[128];
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		snprintf(path, sizeof(path), DEBUGFS "%s/%s", kinds[i], file);
-		put(path, text);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		file_put(text, DEBUGFS "%s/%s", kinds[i], file);
 }
 
 void nth_open(void)
@@ -48,9 +35,9 @@ void nth_open(void)
 	put_all("probability", "0");
 	put_all("ignore-gfp-wait", "N");
 	put_all("verbose", "0");
-	put(DEBUGFS "fail_page_alloc/min-order", "0");
-	put(DEBUGFS "fail_page_alloc/ignore-gfp-highmem", "N");
-	put(DEBUGFS "fail_usercopy/verbose", "0");
+	file_put("0", DEBUGFS "fail_page_alloc/min-order");
+	file_put("N", DEBUGFS "fail_page_alloc/ignore-gfp-highmem");
+	file_put("0", DEBUGFS "fail_usercopy/verbose");
 }
 
 static void arm(unsigned int n)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -71,13 +70,7 @@ void peer_join(struct peer *peer, struct ep *e, const struct buf *mine,
 
 void peer_await(struct peer *peer)
 {
-	uint64_t end = now_ms() + WAIT_MS;
-	int status;
-
-	while (!waitpid(peer->pid, &status, WNOHANG)) {
-		check(now_ms() < end, "a killed process does not die");
-		sleep_ms(1);
-	}
+	child_await(peer->pid);
 	for (int i = 0; i < 2; i++) {
 		close(peer->to[i]);
 		close(peer->from[i]);

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -185,6 +186,46 @@ long proc_value(const char *path, const char *name)
 			v = strtol(line + n + 1, NULL, 10);
 	fclose(f);
 	return v;
+}
+
+void child_await(pid_t pid)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+
+	while (!waitpid(pid, NULL, WNOHANG)) {
+		check(now_ms() < end, "a killed process does not die");
+		sleep_ms(1);
+	}
+}
+
+void child_kill(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	child_await(pid);
+}
+
+void child_verdict(pid_t pid)
+{
+	int status;
+
+	check(waitpid(pid, &status, 0) == pid, "waitpid");
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+void file_put(const char *text, const char *path, ...)
+{
+	char name[256];
+	va_list args;
+	int fd;
+
+	va_start(args, path);
+	vsnprintf(name, sizeof(name), path, args);
+	va_end(args);
+	fd = open(name, O_WRONLY);
+	check(fd >= 0, "%s: %s", name, strerror(errno));
+	check(write(fd, text, strlen(text)) > 0, "%s to %s: %s", text, name,
+	      strerror(errno));
+	close(fd);
 }
 
 bool slow_kernel(void)

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -84,6 +85,16 @@ void sleep_ms(unsigned int ms);
  * ends by test_fail()/test_skip() or by returning.
  */
 int in_child(void (*fn)(void *arg), void *arg);
+
+/* A forked child that has to die now: wait for it, or kill it first. */
+void child_await(pid_t pid);
+void child_kill(pid_t pid);
+/* A child has given up before its time: end as it did; it has said why. */
+void child_verdict(pid_t pid) __attribute__((noreturn));
+
+/* Write @text to a file of the kernel's. */
+void file_put(const char *text, const char *path, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Run a shell command; its exit status, -1 if it could not be run. */
 int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
