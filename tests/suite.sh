@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# shellcheck shell=sh
+#
+# What the suites that run in the virtual machine share.
+
+# labelled KERNEL COMMAND...: run it, with KERNEL's name in its result lines, and end
+# with its status
+labelled() {
+	label=$1
+	shift
+	status=$(mktemp)
+	trap 'rm -f "$status"' EXIT
+	{
+		"$@" || echo $? >"$status"
+	} | sed -u -E "s/^(ok|not ok|skip) /\1 $label: /"
+	[ ! -s "$status" ] || exit "$(cat "$status")"
+}
