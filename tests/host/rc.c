@@ -136,6 +136,23 @@ static void test_packets(void)
 	}
 }
 
+static void test_read_superseded(void)
+{
+	struct rxo_packet pkt = { .opcode = RXO_RC | RXO_READ_REQUEST };
+	size_t i;
+	s32 off;
+
+	for (i = 0; i < ARRAY_SIZE(psns); i++) {
+		for (off = -300; off < 300; off++) {
+			pkt.psn = rxo_psn_add(psns[i], off);
+			check_eqf(rxo_rc_read_superseded(&pkt, psns[i]),
+				  off <= 0, " (%x at %x)", pkt.psn, psns[i]);
+		}
+	}
+	pkt.opcode = RXO_RC | RXO_WRITE_ONLY;
+	check(!rxo_rc_read_superseded(&pkt, pkt.psn));
+}
+
 static void test_classify(void)
 {
 	u32 opcode, syndrome;
@@ -226,6 +243,7 @@ int main(void)
 	test_order();
 	test_length();
 	test_packets();
+	test_read_superseded();
 	test_classify();
 	test_classify_window();
 	test_times();

@@ -390,11 +390,7 @@ static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	return rxo_resp_request(qp, &pkt, skb->data + pkt.hdr_len);
 }
 
-/*
- * A READ asked for again while one is being answered: the peer has gone back, so
- * nothing more of the present answer is of use. Sending it all the same would
- * make a peer that is late even later.
- */
+/* Going on with it would make a peer that is late even later. */
 static bool rxo_resp_read_superseded(struct rxo_qp *qp)
 {
 	struct sk_buff_head *queue = &qp->run.requests;
@@ -410,8 +406,7 @@ static bool rxo_resp_read_superseded(struct rxo_qp *qp)
 	return skb &&
 	       rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) ==
 		       RXO_PARSE_OK &&
-	       pkt.opcode == (RXO_RC | RXO_READ_REQUEST) &&
-	       rxo_psn_diff(pkt.psn, qp->resp.epsn) < 0;
+	       rxo_rc_read_superseded(&pkt, qp->resp.read.psn);
 }
 
 bool rxo_resp_step(struct rxo_qp *qp)

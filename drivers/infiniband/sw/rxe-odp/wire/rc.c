@@ -70,6 +70,12 @@ bool rxo_check_length(const struct rxo_packet *pkt, u32 mtu, u32 resid)
 	return true;
 }
 
+bool rxo_rc_read_superseded(const struct rxo_packet *pkt, u32 psn)
+{
+	return pkt->opcode == (RXO_RC | RXO_READ_REQUEST) &&
+	       rxo_psn_diff(pkt->psn, psn) <= 0;
+}
+
 /* IBTA 9.7.5.1.2 and table 43: bit 7 and kind 2 are reserved. */
 static bool syndrome_is_ack(u8 syndrome)
 {

@@ -95,6 +95,20 @@ static inline u32 rxo_rc_packets(u32 len, u32 mtu)
 }
 
 /**
+ * rxo_rc_read_superseded() - is the answer to a READ of no more use
+ * @pkt: a request that came after the READ being answered
+ * @psn: of the next response to send
+ *
+ * A READ asked for again from before @psn on: the peer has gone back, so it
+ * discards what it would be sent now. One of the READs behind the present one,
+ * asked for again with it, is no such thing.
+ *
+ * Context: any.
+ * Return: true when it is not.
+ */
+bool rxo_rc_read_superseded(const struct rxo_packet *pkt, u32 psn);
+
+/**
  * enum rxo_resp_kind - what a response means to the requester
  * @RXO_RESP_IGNORE: a ghost or malformed: neither acknowledges nor carries
  *		     anything
