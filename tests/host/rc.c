@@ -136,6 +136,37 @@ static void test_packets(void)
 	}
 }
 
+/* Each request ends where the next begins, whichever of its PSNs one asks with. */
+static void test_read_end(void)
+{
+	static const u32 lens[] = {
+		1, 2, RXO_READ_PSNS - 1, RXO_READ_PSNS, RXO_READ_PSNS + 1,
+		3 * RXO_READ_PSNS, 5 * RXO_READ_PSNS + 7,
+	};
+	size_t i, k;
+	u32 n;
+
+	for (i = 0; i < ARRAY_SIZE(psns); i++) {
+		for (k = 0; k < ARRAY_SIZE(lens); k++) {
+			u32 first = psns[i];
+			u32 last = rxo_psn_add(first, lens[k] - 1);
+
+			for (n = 0; n < lens[k]; n++) {
+				u32 end = (n / RXO_READ_PSNS + 1) *
+					  RXO_READ_PSNS;
+
+				if (end > lens[k])
+					end = lens[k];
+				check_eqf(rxo_rc_read_end(first, last,
+							  rxo_psn_add(first, n)),
+					  rxo_psn_add(first, end - 1),
+					  " (%u of %u from %x)", n, lens[k],
+					  first);
+			}
+		}
+	}
+}
+
 static void test_read_superseded(void)
 {
 	struct rxo_packet pkt = { .opcode = RXO_RC | RXO_READ_REQUEST };
@@ -243,6 +274,7 @@ int main(void)
 	test_order();
 	test_length();
 	test_packets();
+	test_read_end();
 	test_read_superseded();
 	test_classify();
 	test_classify_window();

@@ -19,7 +19,7 @@
 #include "ops.h"
 #include "test.h"
 
-#define PAGES 8
+#define PAGES 24
 
 static struct pair p;
 static struct buf fast, slow;	/* of a and b, or of b and a */
@@ -64,6 +64,8 @@ static void *server(void *arg)
 
 /* a is impatient: it waits 67 ms, three times. */
 static uint8_t timeout = 14, retry = 2;
+/* READs it has under way. */
+static uint8_t depth = 16;
 
 static void setup(bool remote_is_slow)
 {
@@ -72,6 +74,8 @@ static void setup(bool remote_is_slow)
 	need_odp();
 	opt.timeout = timeout;
 	opt.retry = retry;
+	opt.rd_atomic = depth;
+	opt.send_wr = depth;
 	pair_open(&p, &opt);
 	buf_new(&slow, PAGES * PAGE);
 	uffd = buf_withhold(&slow, O_CLOEXEC | O_NONBLOCK);
@@ -179,6 +183,31 @@ static void read_from_slow(void)
 static void read_to_slow(void)
 {
 	with(IBV_WR_RDMA_READ, false);
+}
+
+/*
+ * More than twice what a QP's queue of received packets takes is asked for while nothing is
+ * taken out of it. Only what there is place for may be on the wire.
+ */
+static void many_reads_to_slow(void)
+{
+	long dropped = hw_counter(cfg.dev, "rcvd_queue_full");
+	const size_t len = 22 * PAGE;
+
+	depth = 128;
+	setup(false);
+	for (int i = 0; i < depth; i++)
+		q_rdma(&p.a, IBV_WR_RDMA_READ, i, &slow, 77, &fast, 4001, len);
+	await_asked();
+	for (int i = 0; i < 3; i++)
+		wc_none(p.a.scq);
+	serve = true;
+	for (int i = 0; i < depth; i++)
+		wc_ok(p.a.scq, i);
+	buf_moved(&slow, 77, &fast, 4001, len);
+	check(hw_counter(cfg.dev, "rcvd_queue_full") == dropped,
+	      "responses found no place");
+	teardown();
 }
 
 static void send_to_slow(void)
@@ -319,6 +348,6 @@ static void killed(void)
 
 TEST_MAIN(CASE(write_in_a_hurry), CASE(read_in_a_hurry), CASE(send_without_a_retry),
 	  CASE(write_to_slow), CASE(write_from_slow), CASE(read_from_slow),
-	  CASE(read_to_slow), CASE(send_to_slow), CASE(send_from_slow),
+	  CASE(read_to_slow), CASE(many_reads_to_slow), CASE(send_to_slow), CASE(send_from_slow),
 	  CASE(atomic_on_slow), CASE(others_go_on), CASE(server_closes),
 	  CASE(unmapped_meanwhile), CASE(killed))

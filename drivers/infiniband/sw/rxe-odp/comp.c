@@ -22,8 +22,10 @@ static void rxo_comp_progress(struct rxo_qp *qp, u32 una)
 	req->rnr_retries = qp->attr.rnr_retry;
 	req->read_retry = false;
 	/* An answer to what was sent before we went back. */
-	if (rxo_psn_diff(una, req->psn) > 0)
+	if (rxo_psn_diff(una, req->psn) > 0) {
 		req->psn = una;
+		req->rd_sent = 0;
+	}
 	if (rxo_psn_diff(una, req->ack_psn) > 0)
 		req->ack_psn = una;
 	rxo_qp_arm_retry(qp);
@@ -93,15 +95,21 @@ static int rxo_comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
 	return ret;
 }
 
-static bool rxo_comp_ends(const struct rxo_packet *pkt)
+/* The response at @psn is the last of its request. */
+static bool rxo_comp_ends(const struct rxo_swqe *wqe, u32 psn)
 {
-	return pkt->flags & RXO_OP_LAST;
+	return psn == rxo_rc_read_end(wqe->first_psn, wqe->last_psn, psn);
 }
 
-static bool rxo_comp_is_last(const struct rxo_swqe *wqe,
-			     const struct rxo_packet *pkt)
+static void rxo_comp_answered(struct rxo_qp *qp, const struct rxo_swqe *wqe,
+			      u32 psn)
 {
-	return pkt->psn == wqe->last_psn;
+	struct rxo_req *req = &qp->req;
+
+	/* Only then is the request among those that were counted. */
+	if (rxo_comp_ends(wqe, psn) && rxo_psn_diff(psn, req->psn) < 0)
+		req->rd_sent--;
+	rxo_comp_progress(qp, rxo_psn_add(psn, 1));
 }
 
 /* -EAGAIN: parked, come back with the same packet. */
@@ -135,7 +143,7 @@ static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 		len = min(qp->mtu, wqe->len - off);
 		if (pkt->flags & RXO_OP_ATOMICACKETH ||
 		    pkt->payload_len != len ||
-		    rxo_comp_ends(pkt) != rxo_comp_is_last(wqe, pkt))
+		    !(pkt->flags & RXO_OP_LAST) == rxo_comp_ends(wqe, pkt->psn))
 			goto bad_response;
 		ret = len ? rxo_comp_place(qp, wqe, off, payload, len) : 0;
 	}
@@ -145,8 +153,8 @@ static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 		rxo_req_fail(qp, IB_WC_LOC_PROT_ERR);
 		return 0;
 	}
-	rxo_comp_progress(qp, rxo_psn_add(pkt->psn, 1));
-	if (rxo_comp_is_last(wqe, pkt)) {
+	rxo_comp_answered(qp, wqe, pkt->psn);
+	if (pkt->psn == wqe->last_psn) {
 		rxo_req_complete(qp, IB_WC_SUCCESS);
 		rxo_req_advance(qp);
 	}

@@ -23,12 +23,15 @@ struct rxo_cq;
 struct rxo_dev;
 struct seq_file;
 
-/* Request packets a requester lets be unacknowledged. */
+/*
+ * PSNs a requester lets be unacknowledged. Those of READs count as much as others:
+ * their answers must find place in our own queue.
+ */
 #define RXO_WINDOW 256
 
 /*
- * PSNs of a message, and of all READs under way. PSNs are compared over half the
- * circle, which is 2^23, so 2 GiB in one message need an MTU of 1024 at least.
+ * PSNs of a message. PSNs are compared over half the circle, which is 2^23, so
+ * 2 GiB in one message need an MTU of 1024 at least.
  */
 #define RXO_MAX_MSG_PSNS BIT(22)
 
@@ -86,8 +89,8 @@ struct rxo_swqe {
  * @next_psn: next that was never sent
  * @una: oldest not acknowledged
  * @ack_psn: where an ACK was asked for last
- * @read_psns: PSNs of READs and atomics under way
- * @rd_left: READs and atomics that may be begun
+ * @rd_wqes: READs and atomics begun and not complete
+ * @rd_sent: requests for them that are on their way, since it went back last
  * @retries: left before giving up
  * @rnr_retries: left, 7 is for ever
  * @rnr_wait: the RNR timer runs
@@ -109,8 +112,8 @@ struct rxo_req {
 	u32 next_psn;
 	u32 una;
 	u32 ack_psn;
-	u32 read_psns;
-	int rd_left;
+	u32 rd_wqes;
+	u32 rd_sent;
 	u8 retries;
 	u8 rnr_retries;
 	bool rnr_wait;

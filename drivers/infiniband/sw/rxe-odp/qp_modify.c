@@ -39,7 +39,8 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	req->rnr_wait = false;
 	req->read_retry = false;
 	req->drained = false;
-	req->read_psns = 0;
+	req->rd_wqes = 0;
+	req->rd_sent = 0;
 	resp->msn = 0;
 	resp->prev = 0;
 	resp->nak_sent = false;
@@ -181,10 +182,8 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 		req->una = own->sq_psn;
 		req->ack_psn = own->sq_psn;
 	}
-	if (mask & IB_QP_MAX_QP_RD_ATOMIC) {
-		req->rd_left += attr->max_rd_atomic - own->max_rd_atomic;
+	if (mask & IB_QP_MAX_QP_RD_ATOMIC)
 		own->max_rd_atomic = attr->max_rd_atomic;
-	}
 	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
 		own->max_dest_rd_atomic = attr->max_dest_rd_atomic;
 	if (mask & IB_QP_EN_SQD_ASYNC_NOTIFY)
@@ -196,7 +195,6 @@ static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 	switch (state) {
 	case IB_QPS_RESET:
 		rxo_qp_reset(qp);
-		qp->req.rd_left = 0;
 		qp->attr.max_rd_atomic = 0;
 		return;
 	case IB_QPS_ERR:

@@ -47,10 +47,8 @@ void rxo_req_complete(struct rxo_qp *qp, enum ib_wc_status status)
 	struct rxo_swqe *wqe = rxo_qp_swqe(qp, req->tail);
 
 	rxo_run_assert(qp);
-	if (wqe->state == RXO_SWQE_SENT && rxo_swqe_is_rd_atomic(wqe)) {
-		req->rd_left++;
-		req->read_psns -= rxo_swqe_packets(wqe);
-	}
+	if (wqe->state == RXO_SWQE_SENT && rxo_swqe_is_rd_atomic(wqe))
+		req->rd_wqes--;
 	if (req->next == req->tail)
 		req->next++;
 	if (req->cur == req->tail)
@@ -91,11 +89,6 @@ static bool rxo_req_flush(struct rxo_qp *qp)
 		return false;
 	rxo_req_complete(qp, IB_WC_WR_FLUSH_ERR);
 	return true;
-}
-
-static bool rxo_req_reads_pending(struct rxo_qp *qp)
-{
-	return qp->req.rd_left < qp->attr.max_rd_atomic;
 }
 
 static int rxo_req_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
@@ -147,7 +140,7 @@ static bool rxo_req_begin(struct rxo_qp *qp)
 		rxo_req_fail(qp, wqe->bad);
 		return true;
 	}
-	if (wqe->flags & IB_SEND_FENCE && rxo_req_reads_pending(qp))
+	if (wqe->flags & IB_SEND_FENCE && req->rd_wqes)
 		return false;
 
 	if (rxo_swqe_is_local(wqe)) {
@@ -162,13 +155,8 @@ static bool rxo_req_begin(struct rxo_qp *qp)
 	wqe->bad = rxo_req_check(qp, wqe, npkts);
 	if (wqe->bad)
 		return true;
-	if (rxo_swqe_is_rd_atomic(wqe)) {
-		if (!req->rd_left ||
-		    req->read_psns + npkts > RXO_MAX_MSG_PSNS)
-			return false;
-		req->rd_left--;
-		req->read_psns += npkts;
-	}
+	if (rxo_swqe_is_rd_atomic(wqe))
+		req->rd_wqes++;
 	wqe->state = RXO_SWQE_SENT;
 	wqe->first_psn = req->next_psn;
 	wqe->last_psn = rxo_psn_add(req->next_psn, npkts - 1);
@@ -213,11 +201,29 @@ static bool rxo_req_fill(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
 	return false;
 }
 
+/* PSNs that the request at @psn takes; 0 if it has to wait for its turn. */
+static u32 rxo_req_room(struct rxo_qp *qp, const struct rxo_swqe *wqe)
+{
+	struct rxo_req *req = &qp->req;
+	u32 end = req->psn;
+
+	if (rxo_swqe_is_rd_atomic(wqe)) {
+		if (req->rd_sent >= qp->attr.max_rd_atomic)
+			return 0;
+		end = rxo_rc_read_end(wqe->first_psn, wqe->last_psn, req->psn);
+	}
+	if (rxo_psn_diff(end, req->una) >= RXO_WINDOW)
+		return 0;
+	return rxo_psn_diff(end, req->psn) + 1;
+}
+
 static void rxo_req_sent(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 npkts)
 {
 	struct rxo_req *req = &qp->req;
 	bool idle = req->psn == req->una;
 
+	if (rxo_swqe_is_rd_atomic(wqe))
+		req->rd_sent++;
 	req->psn = rxo_psn_add(req->psn, npkts);
 	if (rxo_psn_diff(req->psn, rxo_psn_add(wqe->last_psn, 1)) >= 0)
 		req->cur++;
@@ -231,7 +237,7 @@ static bool rxo_req_send(struct rxo_qp *qp)
 	struct rxo_req *req = &qp->req;
 	struct rxo_swqe *wqe = rxo_qp_swqe(qp, req->cur);
 	struct rxo_packet pkt = {};
-	u32 off, npkts = 1;
+	u32 off, npkts;
 	struct sk_buff *skb;
 	void *payload;
 
@@ -245,18 +251,17 @@ static bool rxo_req_send(struct rxo_qp *qp)
 		rxo_req_fail(qp, wqe->bad);
 		return true;
 	}
-	if (rxo_psn_diff(req->psn, req->una) >=
-	    (s32)(RXO_WINDOW + req->read_psns))
+	npkts = rxo_req_room(qp, wqe);
+	if (!npkts)
 		return false;
 
 	off = (u32)rxo_psn_diff(req->psn, wqe->first_psn) * qp->mtu;
 	pkt.qpn = qp->attr.dest_qp_num;
 	pkt.psn = req->psn;
-	rxo_swqe_packet(wqe, off, qp->mtu, &pkt);
-	if (rxo_swqe_is_rd_atomic(wqe)) {
-		npkts = rxo_psn_diff(rxo_psn_add(wqe->last_psn, 1), req->psn);
-	} else if (pkt.ack_req ||
-		   rxo_psn_diff(req->psn, req->ack_psn) >= RXO_ACK_EVERY) {
+	rxo_swqe_packet(wqe, off, npkts, qp->mtu, &pkt);
+	if (!rxo_swqe_is_rd_atomic(wqe) &&
+	    (pkt.ack_req ||
+	     rxo_psn_diff(req->psn, req->ack_psn) >= RXO_ACK_EVERY)) {
 		pkt.ack_req = true;
 		req->ack_psn = req->psn;
 	}
@@ -318,6 +323,7 @@ void rxo_req_go_back(struct rxo_qp *qp)
 	rxo_count(qp->dev, retransmits);
 	req->psn = req->una;
 	req->ack_psn = req->una;
+	req->rd_sent = 0;
 	req->cur = req->tail;
 	rxo_qp_arm_retry(qp);
 }

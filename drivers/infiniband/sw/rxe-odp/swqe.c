@@ -168,8 +168,8 @@ static u8 rxo_swqe_opcode(const struct rxo_swqe *wqe, u32 flags, bool first,
 	return flags & RXO_F_IMM ? op + 1 : op;
 }
 
-void rxo_swqe_packet(const struct rxo_swqe *wqe, u32 off, u32 mtu,
-		     struct rxo_packet *pkt)
+void rxo_swqe_packet(const struct rxo_swqe *wqe, u32 off, u32 npkts,
+		     u32 mtu, struct rxo_packet *pkt)
 {
 	const struct rxo_wr *wr = rxo_wr(wqe->opcode);
 	bool last = wqe->len - off <= mtu;
@@ -192,7 +192,7 @@ void rxo_swqe_packet(const struct rxo_swqe *wqe, u32 off, u32 mtu,
 		/* What has come already is not asked for again. */
 		pkt->opcode = RXO_READ_REQUEST;
 		pkt->va += off;
-		pkt->rdma_len -= off;
+		pkt->rdma_len = min(npkts * mtu, wqe->len - off);
 		pkt->ack_req = true;
 		return;
 	}

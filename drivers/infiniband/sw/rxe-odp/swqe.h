@@ -26,13 +26,14 @@ void rxo_swqe_copy(struct rxo_qp *qp, struct rxo_swqe *wqe,
  * rxo_swqe_packet() - what the packet at an offset of a message is
  * @wqe: a checked WQE that is not local
  * @off: a multiple of @mtu, within the message
+ * @npkts: PSNs that a READ request asks for; 1 for all others
  * @mtu: path MTU in bytes
  * @pkt: everything but PSN and QPN is filled in
  *
  * Context: any.
  */
-void rxo_swqe_packet(const struct rxo_swqe *wqe, u32 off, u32 mtu,
-		     struct rxo_packet *pkt);
+void rxo_swqe_packet(const struct rxo_swqe *wqe, u32 off, u32 npkts,
+		     u32 mtu, struct rxo_packet *pkt);
 
 /* Of a work completion. */
 enum ib_wc_opcode rxo_swqe_wc_opcode(const struct rxo_swqe *wqe);
@@ -46,12 +47,6 @@ static inline bool rxo_swqe_is_atomic(const struct rxo_swqe *wqe)
 static inline bool rxo_swqe_is_rd_atomic(const struct rxo_swqe *wqe)
 {
 	return wqe->opcode == IB_WR_RDMA_READ || rxo_swqe_is_atomic(wqe);
-}
-
-/* PSNs of a WQE that has been begun. */
-static inline u32 rxo_swqe_packets(const struct rxo_swqe *wqe)
-{
-	return rxo_psn_diff(wqe->last_psn, wqe->first_psn) + 1;
 }
 
 /* Executed here, no packet. */

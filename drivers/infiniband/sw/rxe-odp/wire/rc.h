@@ -94,6 +94,30 @@ static inline u32 rxo_rc_packets(u32 len, u32 mtu)
 	return len ? (len - 1) / mtu + 1 : 1;
 }
 
+/* PSNs of one READ request; a power of two. A longer READ is several requests. */
+#define RXO_READ_PSNS 128
+
+/**
+ * rxo_rc_read_end() - where the READ request that a PSN belongs to ends
+ * @first: first PSN of the READ work request
+ * @last: its last
+ * @psn: in [@first, @last]
+ *
+ * The same however often the requester has gone back, as a responder remembers
+ * each request by itself and repeats nothing across their borders (IBTA
+ * 9.7.5.1.5).
+ *
+ * Context: any.
+ * Return: the last PSN of the request.
+ */
+static inline u32 rxo_rc_read_end(u32 first, u32 last, u32 psn)
+{
+	u32 off = (u32)rxo_psn_diff(psn, first) | (RXO_READ_PSNS - 1);
+	u32 end = rxo_psn_add(first, (s32)off);
+
+	return rxo_psn_diff(end, last) < 0 ? end : last;
+}
+
 /**
  * rxo_rc_read_superseded() - is the answer to a READ of no more use
  * @pkt: a request that came after the READ being answered
