@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Unreliable connections: sends and writes arrive whole where no packet is lost;
- * a send without a receive is lost without a trace and the next one is fine.
+ * Unreliable connections: sends and writes arrive whole or not at all, and only what
+ * is lost on the wire or wrong does not; errors of one's own end only the sending.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "ops.h"
 #include "test.h"
+#include "wire.h"
 
 static struct pair p;
 static struct buf src, dst;
+static struct ibv_srq *srq;
 
-static void setup(void)
+static void setup_with(bool shared)
 {
 	struct qp_opt opt = opt_rc;
 	struct ibv_qp_init_attr init;
@@ -33,6 +40,18 @@ static void setup(void)
 	cq_free(cq);
 	nic_close(&nic);
 	pair_open(&p, &opt);
+	if (shared) {
+		struct ibv_srq_init_attr attr = { .attr = { .max_wr = 64, .max_sge = 4 } };
+
+		srq = ibv_create_srq(p.nb.pd, &attr);
+		check(srq, "ibv_create_srq");
+		ep_destroy(&p.a);
+		ep_destroy(&p.b);
+		ep_create(&p.a, &p.na, &opt);
+		opt.srq = srq;
+		ep_create(&p.b, &p.nb, &opt);
+		ep_join(&p.a, &p.b);
+	}
 	if (cfg.mode != MODE_PINNED &&
 	    !(p.na.attr.odp_caps.per_transport_caps.uc_odp_caps & IBV_ODP_SUPPORT_WRITE))
 		skip("no ODP for UC");
@@ -42,13 +61,26 @@ static void setup(void)
 	buf_reg(&dst, &p.nb, ACCESS_ALL);
 }
 
+static void setup(void)
+{
+	setup_with(false);
+}
+
 static void teardown(void)
 {
 	buf_check(&src, "source");
 	buf_check(&dst, "target");
 	buf_free(&src);
 	buf_free(&dst);
-	pair_close(&p);
+	if (!srq) {
+		pair_close(&p);
+		return;
+	}
+	ep_destroy(&p.a);
+	ep_destroy(&p.b);
+	check(!ibv_destroy_srq(srq), "ibv_destroy_srq");
+	nic_close(&p.na);
+	nic_close(&p.nb);
 }
 
 /* Nobody acknowledges: an immediate tells that the write has landed. */
@@ -113,4 +145,167 @@ static void no_read(void)
 	teardown();
 }
 
-TEST_MAIN(CASE(sizes), CASE(no_receive), CASE(no_read))
+/* A write that may not be is dropped, and so is all of its message. */
+static void bad_key(void)
+{
+	struct wr w;
+
+	setup();
+	wr_init(&w, IBV_WR_RDMA_WRITE, 1);
+	wr_sge(&w, &src, 3, 3 * PAGE);
+	wr_remote(&w, &dst, 5);
+	w.wr.wr.rdma.rkey ^= 0x5a;
+	wr_post(&p.a, &w);
+	wc_ok(p.a.scq, 1);
+	write_imm(2, 77, 4001, 5003);
+	buf_check(&dst, "target");
+	check(ep_state(&p.b) == IBV_QPS_RTS, "state %d", ep_state(&p.b));
+	teardown();
+}
+
+/* It is dropped; the receive waits for another one. */
+static void too_long(void)
+{
+	setup();
+	q_recv(&p.b, 1, &dst, 77, 3 * PAGE);
+	q_send(&p.a, 2, &src, 5, 3 * PAGE + 1);
+	wc_ok(p.a.scq, 2);
+	wc_none(p.b.rcq);
+	q_send(&p.a, 3, &src, 8, 3 * PAGE);
+	wc_ok(p.a.scq, 3);
+	wc_ok(p.b.rcq, 1);
+	buf_moved(&dst, 77, &src, 8, 3 * PAGE);
+	teardown();
+}
+
+/* What is shared can't wait: it comes back with the error. */
+static void too_long_for_shared(void)
+{
+	struct rr r;
+
+	setup_with(true);
+	rr_init(&r, 1);
+	rr_sge(&r, &dst, 77, 100);
+	rr_post_srq(srq, &r);
+	rr_init(&r, 2);
+	rr_sge(&r, &dst, 3 * PAGE, 200);
+	rr_post_srq(srq, &r);
+	q_send(&p.a, 3, &src, 5, 101);
+	wc_ok(p.a.scq, 3);
+	wc_expect(p.b.rcq, 1, IBV_WC_LOC_LEN_ERR);
+	q_send(&p.a, 4, &src, 8, 200);
+	wc_ok(p.a.scq, 4);
+	wc_ok(p.b.rcq, 2);
+	buf_moved(&dst, 3 * PAGE, &src, 8, 200);
+	teardown();
+}
+
+/* The send queue stops, the other side does not notice, and one call mends it. */
+static void send_error(void)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTS, .cur_qp_state = IBV_QPS_SQE,
+	};
+	struct wr w;
+
+	setup();
+	wr_init(&w, IBV_WR_SEND, 1);
+	wr_sge(&w, &src, 5, 5001);
+	w.sge[0].lkey ^= 0x5a;
+	wr_post(&p.a, &w);
+	q_send(&p.a, 2, &src, 5, 100);
+	wc_expect(p.a.scq, 1, IBV_WC_LOC_PROT_ERR);
+	wc_expect(p.a.scq, 2, IBV_WC_WR_FLUSH_ERR);
+	check(ep_state(&p.a) == IBV_QPS_SQE, "state %d", ep_state(&p.a));
+	q_send(&p.a, 3, &src, 5, 100);
+	wc_expect(p.a.scq, 3, IBV_WC_WR_FLUSH_ERR);
+
+	q_recv(&p.a, 4, &src, 3 * PAGE + 5, 999);
+	q_send(&p.b, 5, &dst, 77, 999);
+	wc_ok(p.b.scq, 5);
+	wc_ok(p.a.rcq, 4);
+	buf_moved(&src, 3 * PAGE + 5, &dst, 77, 999);
+
+	check(!ibv_modify_qp(p.a.qp, &attr, IBV_QP_STATE | IBV_QP_CUR_STATE),
+	      "SQE to RTS");
+	do_send(&p, &src, 99, &dst, 4095, 5001);
+	teardown();
+}
+
+#define LOSSY 40
+
+/* Messages of five packets: whole, in order, and no parts of those that are not. */
+static void lossy(void)
+{
+	struct wire_end end;
+	size_t len, at[LOSSY + 1];
+	unsigned int came = 0;
+	uint32_t id, next = 0;
+	struct wr w;
+
+	setup();
+	len = 4 * mtu_bytes(pair_mtu(&p)) + 77;
+	buf_free(&dst);
+	buf_new(&dst, (LOSSY + 1) * (len + 3));
+	buf_reg(&dst, &p.nb, ACCESS_ALL);
+	wire_end_find(&end, &p.na);
+	for (int i = 0; i <= LOSSY; i++)
+		q_recv(&p.b, i, &dst, i * (len + 3), len);
+	if (shell("tc -n %s qdisc replace dev %s root netem limit 5000 loss 20%%",
+		  end.netns, end.ifname))
+		skip("no netem");
+	for (int i = 0; i <= LOSSY; i++) {
+		if (i == LOSSY)
+			shell("tc -n %s qdisc del dev %s root", end.netns, end.ifname);
+		at[i] = rnd_range(0, src.size - len);
+		wr_init(&w, IBV_WR_SEND_WITH_IMM, i);
+		wr_sge(&w, &src, at[i], len);
+		w.wr.imm_data = htonl(i);
+		wr_post(&p.a, &w);
+		wc_ok(p.a.scq, i);
+	}
+	do {
+		id = ntohl(wc_ok(p.b.rcq, came).imm_data);
+		check(id >= next && id <= LOSSY, "message %u after %u", id, next);
+		next = id + 1;
+		buf_moved(&dst, came * (len + 3), &src, at[id], len);
+		came++;
+	} while (id != LOSSY);
+	check(came > 1 && came <= LOSSY, "%u of %d messages came", came, LOSSY);
+	teardown();
+}
+
+/* No message is lost because the memory it goes to takes long to come. */
+static void to_slow(void)
+{
+	const size_t len = 5 * PAGE + 13;
+	uint8_t *was;
+	int uffd;
+
+	need_odp();
+	setup();
+	buf_free(&dst);
+	buf_new(&dst, 20 * PAGE);
+	uffd = buf_withhold(&dst, O_CLOEXEC);
+	buf_reg(&dst, &p.nb, ACCESS_ALL);
+	was = malloc(dst.size);
+	check(was, "no memory");
+	memcpy(was, dst.want, dst.size);
+	for (int i = 0; i < 30; i++) {
+		q_recv(&p.b, i, &dst, 77 + i % 3 * 6 * PAGE, len);
+		q_send(&p.a, i, &src, i * 501, len);
+		buf_moved(&dst, 77 + i % 3 * 6 * PAGE, &src, i * 501, len);
+	}
+	for (int i = 0; i < 30; i++)
+		wc_ok(p.a.scq, i);
+	wc_none(p.b.rcq);
+	buf_serve(&dst, uffd, was);
+	for (int i = 0; i < 30; i++)
+		wc_ok(p.b.rcq, i);
+	free(was);
+	teardown();
+	close(uffd);
+}
+
+TEST_MAIN(CASE(sizes), CASE(no_receive), CASE(no_read), CASE(bad_key), CASE(too_long),
+	  CASE(too_long_for_shared), CASE(send_error), CASE(lossy), CASE(to_slow))

@@ -3,9 +3,13 @@
  * Unreliable datagrams: one packet a message, 40 bytes of routing header before
  * it, the sender's number with it, and only those with the right Q_Key arrive.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ops.h"
 #include "test.h"
@@ -76,15 +80,29 @@ static void teardown(void)
 	nic_close(&nb);
 }
 
-static void post(struct wr *w, uint64_t id, size_t off, size_t len, uint32_t qkey)
+static void post_to(struct ibv_ah *to, struct wr *w, uint64_t id, size_t off, size_t len,
+		    uint32_t qpn, uint32_t qkey)
 {
 	wr_init(w, IBV_WR_SEND_WITH_IMM, id);
 	wr_sge(w, &src, off, len);
 	w->wr.imm_data = htonl(id);
-	w->wr.wr.ud.ah = ah;
-	w->wr.wr.ud.remote_qpn = b.qp->qp_num;
+	w->wr.wr.ud.ah = to;
+	w->wr.wr.ud.remote_qpn = qpn;
 	w->wr.wr.ud.remote_qkey = qkey;
 	wr_post(&a, w);
+}
+
+static void post(struct wr *w, uint64_t id, size_t off, size_t len, uint32_t qkey)
+{
+	post_to(ah, w, id, off, len, b.qp->qp_num, qkey);
+}
+
+/* The datagram of @id, sent from @off, is in the receive at @d. */
+static void arrived(uint64_t id, size_t d, size_t off, size_t len)
+{
+	check(ntohl(wc_ok(b.rcq, id).imm_data) == id, "out of order");
+	buf_holds(&dst, d, dst.map + d, GRH);
+	buf_moved(&dst, d + GRH, &src, off, len);
 }
 
 /* The header is the network's business, but it names the two ends. */
@@ -197,11 +215,143 @@ static void many(void)
 		post(&w, i, i * 501, 1000, QKEY);
 	for (int i = 0; i < 50; i++) {
 		wc_ok(a.scq, i);
-		check(ntohl(wc_ok(b.rcq, i).imm_data) == (uint32_t)i, "out of order");
-		buf_holds(&dst, i * 1200 + 3, dst.map + i * 1200 + 3, GRH);
-		buf_moved(&dst, i * 1200 + 3 + GRH, &src, i * 501, 1000);
+		arrived(i, i * 1200 + 3, i * 501, 1000);
 	}
 	teardown();
 }
 
-TEST_MAIN(CASE(sizes), CASE(wrong_qkey), CASE(no_receive), CASE(too_long), CASE(many))
+/* With the top bit set, a key stands for the sender's own. */
+static void own_qkey(void)
+{
+	struct wr w;
+
+	setup();
+	q_recv(&b, 1, &dst, 77, 1000);
+	post(&w, 1, 5, 100, 1u << 31 | 99);
+	wc_ok(a.scq, 1);
+	arrived(1, 77, 5, 100);
+	teardown();
+}
+
+/* Two ways from one QP, taken in turns: to the other host and to itself. */
+static void two_targets(void)
+{
+	struct ibv_ah_attr attr = { .is_global = 1, .port_num = PORT };
+	struct buf own;
+	struct ibv_ah *home;
+	struct ep c;
+	struct wr w;
+
+	setup();
+	ep_create(&c, &na, &a.opt);
+	bring_up(&c);
+	attr.grh.dgid = na.gid;
+	attr.grh.sgid_index = na.gid_index;
+	home = ibv_create_ah(na.pd, &attr);
+	check(home, "ibv_create_ah: %s", strerror(errno));
+	buf_new(&own, PAGE);
+	buf_reg(&own, &na, ACCESS_ALL);
+	for (int i = 0; i < 20; i++) {
+		q_recv(&b, i, &dst, 7 * i, 1000 + GRH);
+		q_recv(&c, i, &own, 7 * i, 1000 + GRH);
+		post(&w, i, 99 * i, 1000, QKEY);
+		post_to(home, &w, i, 77 * i, 999, c.qp->qp_num, QKEY);
+		wc_ok(a.scq, i);
+		wc_ok(a.scq, i);
+		arrived(i, 7 * i, 99 * i, 1000);
+		check(wc_ok(c.rcq, i).src_qp == a.qp->qp_num, "from another QP");
+		buf_holds(&own, 7 * i, own.map + 7 * i, GRH);
+		buf_moved(&own, 7 * i + GRH, &src, 77 * i, 999);
+		buf_check(&own, "own target");
+	}
+	ep_destroy(&c);
+	check(!ibv_destroy_ah(home), "ibv_destroy_ah");
+	buf_free(&own);
+	teardown();
+}
+
+/* Another domain's handle is none; the send queue stops and one call mends it. */
+static void foreign_ah(void)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTS, .cur_qp_state = IBV_QPS_SQE,
+	};
+	struct ibv_ah_attr ah_attr = { .is_global = 1, .port_num = PORT };
+	struct ibv_ah *foreign;
+	struct ibv_pd *pd;
+	struct wr w;
+
+	setup();
+	pd = ibv_alloc_pd(na.ctx);
+	ah_attr.grh.dgid = nb.gid;
+	ah_attr.grh.sgid_index = na.gid_index;
+	foreign = ibv_create_ah(pd, &ah_attr);
+	check(foreign, "ibv_create_ah: %s", strerror(errno));
+	q_recv(&b, 1, &dst, 77, 1000);
+	post_to(foreign, &w, 2, 5, 100, b.qp->qp_num, QKEY);
+	wc_expect(a.scq, 2, IBV_WC_LOC_QP_OP_ERR);
+	check(ep_state(&a) == IBV_QPS_SQE, "state %d", ep_state(&a));
+	wc_none(b.rcq);
+	check(!ibv_modify_qp(a.qp, &attr, IBV_QP_STATE | IBV_QP_CUR_STATE), "SQE to RTS");
+	post(&w, 1, 5, 100, QKEY);
+	wc_ok(a.scq, 1);
+	arrived(1, 77, 5, 100);
+	check(!ibv_destroy_ah(foreign), "ibv_destroy_ah");
+	check(!ibv_dealloc_pd(pd), "ibv_dealloc_pd");
+	teardown();
+}
+
+/* What a receive has no room for is dropped, the routing header included. */
+static void too_short_receives(void)
+{
+	struct wr w;
+
+	setup();
+	q_recv(&b, 1, &dst, 77, GRH + 100);
+	post(&w, 2, 5, 101, QKEY);
+	wc_ok(a.scq, 2);
+	wc_none(b.rcq);
+	post(&w, 1, 9, 100, QKEY);
+	wc_ok(a.scq, 1);
+	arrived(1, 77, 9, 100);
+	q_recv(&b, 3, &dst, 77, GRH - 1);
+	post(&w, 4, 5, 0, QKEY);
+	wc_ok(a.scq, 4);
+	wc_none(b.rcq);
+	teardown();
+}
+
+/* No datagram is lost because the memory it goes to takes long to come. */
+static void to_slow(void)
+{
+	uint8_t *was;
+	struct wr w;
+	int uffd;
+
+	need_odp();
+	setup();
+	buf_free(&dst);
+	buf_new(&dst, 16 * PAGE);
+	uffd = buf_withhold(&dst, O_CLOEXEC);
+	buf_reg(&dst, &nb, ACCESS_ALL);
+	was = malloc(dst.size);
+	check(was, "no memory");
+	memcpy(was, dst.want, dst.size);
+	for (int i = 0; i < 50; i++)
+		q_recv(&b, i, &dst, i * 1200 + 3, 1000 + GRH);
+	for (int i = 0; i < 50; i++)
+		post(&w, i, i * 501, 1000, QKEY);
+	for (int i = 0; i < 50; i++)
+		wc_ok(a.scq, i);
+	wc_none(b.rcq);
+	buf_serve(&dst, uffd, was);
+	for (int i = 0; i < 50; i++)
+		arrived(i, i * 1200 + 3, i * 501, 1000);
+	free(was);
+	teardown();
+	close(uffd);
+}
+
+TEST_MAIN(CASE(sizes), CASE(wrong_qkey), CASE(own_qkey), CASE(no_receive), CASE(too_long),
+	  CASE(too_short_receives), CASE(many), CASE(two_targets), CASE(foreign_ah),
+	  CASE(to_slow))

@@ -97,6 +97,15 @@ int buf_withhold(struct buf *b, int flags)
 	return fd;
 }
 
+void buf_serve(const struct buf *b, int uffd, const void *bytes)
+{
+	struct uffdio_copy copy = {
+		.dst = (uintptr_t)b->map, .src = (uintptr_t)bytes, .len = b->size,
+	};
+
+	check(!ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
+}
+
 void buf_refill(struct buf *b)
 {
 	rnd_fill(b->want, b->size);

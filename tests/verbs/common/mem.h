@@ -57,6 +57,8 @@ void buf_untouch(struct buf *b);
  * where the kernel has none.
  */
 int buf_withhold(struct buf *b, int flags);
+/* Serve all of its pages: @bytes are as many as @b has. */
+void buf_serve(const struct buf *b, int uffd, const void *bytes);
 
 /* Register all of it in the mode of the test (-m). */
 void buf_reg(struct buf *b, struct nic *nic, unsigned int access);

@@ -32,7 +32,8 @@ void rxo_alive_start(struct rxo_qp *qp)
 	u64 usec = rxo_timeout_usec(qp->attr.timeout);
 
 	rxo_run_assert(qp);
-	if (hrtimer_is_queued(&qp->alive_timer))
+	/* Only who asks for acknowledgements counts the time. */
+	if (qp->transport != RXO_RC || hrtimer_is_queued(&qp->alive_timer))
 		return;
 	/* 0 is no time-out at all, on our side. */
 	usec = usec ? usec / RXO_ALIVE_PER_TIMEOUT : RXO_ALIVE_MAX_USEC;

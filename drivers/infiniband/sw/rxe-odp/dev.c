@@ -75,6 +75,7 @@ static int rxo_query_device(struct ib_device *ibdev,
 	attr->max_mr = RXO_MAX_MR;
 	attr->max_mw = RXO_MAX_MW;
 	attr->max_pd = RXO_MAX_PD;
+	attr->max_ah = RXO_MAX_AH;
 	attr->max_qp_rd_atom = RXO_MAX_RD_ATOMIC;
 	attr->max_qp_init_rd_atom = RXO_MAX_RD_ATOMIC;
 	attr->max_res_rd_atom = RXO_MAX_RD_ATOMIC * RXO_MAX_QP;
@@ -89,6 +90,12 @@ static int rxo_query_device(struct ib_device *ibdev,
 		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
 		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
 		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV;
+	attr->odp_caps.per_transport_caps.uc_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
+		IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_SRQ_RECV;
+	attr->odp_caps.per_transport_caps.ud_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |
+		IB_ODP_SUPPORT_SRQ_RECV;
 	return 0;
 }
 
@@ -146,7 +153,7 @@ static int rxo_get_port_immutable(struct ib_device *ibdev, u32 port,
 {
 	if (port != 1)
 		return -EINVAL;
-	/* No MAD, no CM: those want datagram QPs. */
+	/* No MAD, no CM. */
 	immutable->core_cap_flags = RDMA_CORE_CAP_PROT_ROCE_UDP_ENCAP |
 				    RDMA_CORE_CAP_ETH_AH;
 	immutable->gid_tbl_len = RXO_GID_TBL_LEN;
@@ -189,6 +196,8 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	hmm_mirror_device_fini(&dev->mirrors);
 	WARN_ON(!xa_empty(&dev->keys));
 	xa_destroy(&dev->keys);
+	WARN_ON(!xa_empty(&dev->ahs));
+	xa_destroy(&dev->ahs);
 	free_percpu(dev->stats);
 	/* The very last, as the module's end waits for it. */
 	rxo_link_forget(dev);
@@ -247,6 +256,7 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 
 	hmm_mirror_device_init(&dev->mirrors);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev->next_key = get_random_u32_inclusive(1, BIT(24) - 1);
 	INIT_LIST_HEAD(&dev->link);
 	dev->netns = netns;

@@ -48,6 +48,7 @@ struct rxo_netns;
  * @mirrors: one mirror per process
  * @keys: lkey and rkey >> 8 to handle of an MR or MW
  * @next_key: where the search for a free key goes on
+ * @ahs: number to handle of an address handle
  * @run_wq: what is left when a run's budget is spent; never sleeps
  * @stats: see stats.h
  * @debugfs: its folder
@@ -64,6 +65,7 @@ struct rxo_dev {
 	struct hmm_mirror_device mirrors;
 	struct xarray keys;
 	u32 next_key;
+	struct xarray ahs;
 	struct workqueue_struct *run_wq;
 	struct rxo_stats __percpu *stats;
 	struct dentry *debugfs;

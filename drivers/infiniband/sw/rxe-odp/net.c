@@ -2,13 +2,10 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
-#include <net/addrconf.h>
 #include <net/ip.h>
-#include <net/ip6_route.h>
-#include <net/ip_fib.h>
 #include <net/ipv6.h>
-#include <net/route.h>
 #include <net/udp.h>
+#include <rdma/ib_cache.h>
 
 #include "dev.h"
 #include "net.h"
@@ -18,74 +15,6 @@
 #include "wire/hdr.h"
 #include "wire/icrc.h"
 #include "wire/packet.h"
-
-/*
- * Out of our own netdev, but to an address of this host any way that leads there:
- * it may be another netdev's.
- */
-static struct dst_entry *rxo_route4(struct net *net, struct rxo_path *path,
-				    int oif)
-{
-	__be32 daddr = path->daddr.s6_addr32[3];
-	struct flowi4 fl = {
-		.flowi4_oif = inet_addr_type(net, daddr) == RTN_LOCAL ? 0 : oif,
-		.flowi4_proto = IPPROTO_UDP,
-		.saddr = path->saddr.s6_addr32[3],
-		.daddr = daddr,
-		.fl4_sport = path->sport,
-		.fl4_dport = htons(RXO_UDP_PORT),
-	};
-	struct rtable *rt = ip_route_output_flow(net, &fl, NULL);
-
-	return IS_ERR(rt) ? NULL : &rt->dst;
-}
-
-static struct dst_entry *rxo_route6(struct net *net, struct rxo_path *path,
-				    int oif)
-{
-	bool local = !(ipv6_addr_type(&path->daddr) & IPV6_ADDR_LINKLOCAL) &&
-		     ipv6_chk_addr(net, &path->daddr, NULL, 0);
-	struct flowi6 fl = {
-		.flowi6_oif = local ? 0 : oif,
-		.flowi6_proto = IPPROTO_UDP,
-		.saddr = path->saddr,
-		.daddr = path->daddr,
-		.fl6_sport = path->sport,
-		.fl6_dport = htons(RXO_UDP_PORT),
-	};
-	struct dst_entry *dst = ip6_route_output(net, NULL, &fl);
-
-	if (dst->error) {
-		dst_release(dst);
-		return NULL;
-	}
-	return dst;
-}
-
-void rxo_net_path_reset(struct rxo_path *path)
-{
-	dst_release(path->dst);
-	path->dst = NULL;
-}
-
-/* The route, cached; owned by @path. Under RCU, which keeps the netdev. */
-static struct dst_entry *rxo_net_route(struct rxo_qp *qp,
-				       struct net_device *ndev)
-{
-	struct rxo_path *path = &qp->path;
-
-	if (path->dst && dst_check(path->dst, path->dst_cookie))
-		return path->dst;
-	rxo_net_path_reset(path);
-
-	if (path->v4)
-		path->dst = rxo_route4(dev_net(ndev), path, ndev->ifindex);
-	else
-		path->dst = rxo_route6(dev_net(ndev), path, ndev->ifindex);
-	if (path->dst && !path->v4)
-		path->dst_cookie = rt6_get_cookie(dst_rt6_info(path->dst));
-	return path->dst;
-}
 
 struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 			      void **payload)
@@ -100,7 +29,7 @@ struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 	rxo_run_assert(qp);
 	rcu_read_lock();
 	ndev = rcu_dereference(qp->dev->ndev);
-	dst = ndev ? rxo_net_route(qp, ndev) : NULL;
+	dst = ndev ? rxo_path_route(&qp->path, ndev) : NULL;
 	if (!dst) {
 		rcu_read_unlock();
 		rxo_count(qp->dev, send_errors);
@@ -208,17 +137,15 @@ void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 		rxo_count(qp->dev, send_errors);
 }
 
-bool rxo_net_from_peer(const struct rxo_path *path, const struct sk_buff *skb)
+void rxo_net_grh(const struct sk_buff *skb, u8 *grh)
 {
 	if (skb->protocol == htons(ETH_P_IP)) {
-		const struct iphdr *ip = ip_hdr(skb);
-
-		return path->v4 && ip->saddr == path->daddr.s6_addr32[3] &&
-		       ip->daddr == path->saddr.s6_addr32[3];
+		memset(grh, 0, RXO_GRH_LEN - RXO_IPV4_LEN);
+		memcpy(grh + RXO_GRH_LEN - RXO_IPV4_LEN, ip_hdr(skb),
+		       RXO_IPV4_LEN);
+	} else {
+		memcpy(grh, ipv6_hdr(skb), RXO_GRH_LEN);
 	}
-	return !path->v4 &&
-	       ipv6_addr_equal(&ipv6_hdr(skb)->saddr, &path->daddr) &&
-	       ipv6_addr_equal(&ipv6_hdr(skb)->daddr, &path->saddr);
 }
 
 /*
@@ -257,6 +184,45 @@ static int rxo_net_drop(struct sock *sk, struct sk_buff *skb,
 	return 0;
 }
 
+/* A datagram's QP has no peer to tell its own packets by; they go to our addresses. */
+static bool rxo_net_to_dev(struct rxo_dev *dev, const struct sk_buff *skb)
+{
+	const struct ib_gid_attr *attr;
+	union ib_gid gid;
+
+	if (skb->protocol == htons(ETH_P_IP))
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr,
+				       (struct in6_addr *)&gid);
+	else
+		memcpy(&gid, &ipv6_hdr(skb)->daddr, sizeof(gid));
+	attr = rdma_find_gid_by_port(&dev->ib, &gid, IB_GID_TYPE_ROCE_UDP_ENCAP,
+				     1, NULL);
+	if (IS_ERR(attr))
+		return false;
+	rdma_put_gid_attr(attr);
+	return true;
+}
+
+/* May the packet reach the QP? Each reason why not has a counter. */
+static bool rxo_net_admit(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			  const struct sk_buff *skb)
+{
+	/* IBTA 9.6.1.1: dropped without a word. */
+	if (!rxo_packet_pkey_ok(pkt)) {
+		rxo_count(qp->dev, rcvd_wrong_pkey);
+		return false;
+	}
+	if ((pkt->opcode & RXO_TRANSPORT_MASK) != qp->transport) {
+		rxo_count(qp->dev, rcvd_wrong_transport);
+		return false;
+	}
+	if (qp->transport == RXO_UD && !rxo_net_to_dev(qp->dev, skb)) {
+		rxo_count(qp->dev, rcvd_wrong_peer);
+		return false;
+	}
+	return true;
+}
+
 int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 {
 	struct rxo_packet pkt;
@@ -285,9 +251,7 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 		rxo_qp_put(qp);
 		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_no_qp);
 	}
-	/* IBTA 9.6.1.1: dropped without a word. */
-	if (!rxo_packet_pkey_ok(&pkt)) {
-		rxo_count(qp->dev, rcvd_wrong_pkey);
+	if (!rxo_net_admit(qp, &pkt, skb)) {
 		rxo_qp_put(qp);
 		kfree_skb(skb);
 		return 0;
@@ -295,7 +259,7 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 	rxo_count(qp->dev, rcvd_pkts);
 	rxo_count_add(qp->dev, rcvd_bytes, pkt.payload_len);
 	skb_dst_drop(skb);
-	rxo_run_packet(qp, skb, pkt.flags & RXO_OP_REQ);
+	rxo_run_packet(qp, skb, &pkt);
 	rxo_qp_put(qp);
 	return 0;
 }

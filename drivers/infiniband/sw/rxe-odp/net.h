@@ -8,14 +8,13 @@
 #include <linux/types.h>
 
 struct rxo_packet;
-struct rxo_path;
 struct rxo_qp;
 struct sk_buff;
 struct sock;
 
 /**
  * rxo_net_alloc() - an empty packet
- * @qp: sender, a connected QP
+ * @qp: sender; its path leads to the receiver
  * @pkt: opcode and payload_len are set
  * @payload: filled with where the payload goes
  *
@@ -49,16 +48,12 @@ void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 int rxo_net_receive(struct sock *sk, struct sk_buff *skb);
 
 /**
- * rxo_net_from_peer() - has a packet the addresses its QP is connected with
- * @path: the QP's
+ * rxo_net_grh() - what a datagram's receiver sees in place of an InfiniBand GRH
  * @skb: received
+ * @grh: RXO_GRH_LEN bytes; the IP header, an IPv4 one in the last 20 (IBTA A17.4.5.2)
  *
- * Context: the QP's runner, or under its run.lock.
- * Return: true when both are right.
+ * Context: any.
  */
-bool rxo_net_from_peer(const struct rxo_path *path, const struct sk_buff *skb);
-
-/* Forget the cached route. */
-void rxo_net_path_reset(struct rxo_path *path);
+void rxo_net_grh(const struct sk_buff *skb, u8 *grh);
 
 #endif /* RXO_NET_H */

@@ -5,7 +5,6 @@
 
 #include "alive.h"
 #include "dev.h"
-#include "net.h"
 #include "compat/compat.h"
 #include "qp.h"
 #include "uctx.h"
@@ -37,15 +36,34 @@ void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type)
 		qp->ib.event_handler(&event, qp->ib.qp_context);
 }
 
-void rxo_qp_error(struct rxo_qp *qp)
+static void rxo_qp_to_error(struct rxo_qp *qp, enum ib_qp_state state)
 {
 	rxo_run_assert(qp);
-	qp->state = IB_QPS_ERR;
-	qp->attr.qp_state = IB_QPS_ERR;
+	qp->state = state;
+	qp->attr.qp_state = state;
 	/* Wakes the other sides, whose steps flush. */
 	spin_lock_bh(&qp->run.lock);
 	qp->run.events |= RXO_EV_RESUME;
 	spin_unlock_bh(&qp->run.lock);
+}
+
+void rxo_qp_error(struct rxo_qp *qp)
+{
+	rxo_qp_to_error(qp, IB_QPS_ERR);
+}
+
+void rxo_qp_send_error(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (qp->transport == RXO_RC) {
+		rxo_qp_error(qp);
+		return;
+	}
+	/* What a message that breaks off would have taken is a gap to the peer. */
+	req->psn = req->next_psn;
+	req->una = req->next_psn;
+	rxo_qp_to_error(qp, IB_QPS_SQE);
 }
 
 static enum hrtimer_restart rxo_qp_retry_fn(struct hrtimer *timer)
@@ -62,11 +80,26 @@ static enum hrtimer_restart rxo_qp_rnr_fn(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+/* -1: none that we have */
+static int rxo_qp_transport(enum ib_qp_type type)
+{
+	switch (type) {
+	case IB_QPT_RC:
+		return RXO_RC;
+	case IB_QPT_UC:
+		return RXO_UC;
+	case IB_QPT_UD:
+		return RXO_UD;
+	default:
+		return -1;
+	}
+}
+
 static int rxo_qp_check_init(const struct ib_qp_init_attr *init)
 {
 	const struct ib_qp_cap *cap = &init->cap;
 
-	if (init->qp_type != IB_QPT_RC)
+	if (rxo_qp_transport(init->qp_type) < 0)
 		return -EOPNOTSUPP;
 	if (init->create_flags)
 		return -EOPNOTSUPP;
@@ -192,6 +225,7 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 	qp->ib.send_cq = init->send_cq;
 	qp->ib.recv_cq = init->recv_cq;
 	qp->ib.srq = init->srq;
+	qp->transport = rxo_qp_transport(init->qp_type);
 	rxo_qp_init_engine(qp, to_rxo_uctx(uctx)->fault_wq);
 
 	ret = rxo_qp_init_sq(qp, uctx, &init->cap, sq_mi);
@@ -277,9 +311,9 @@ void rxo_qp_show(struct rxo_dev *dev, struct seq_file *m)
 			continue;
 		if (qp->dev == dev)
 			seq_printf(m,
-				   "qpn %u -> %u state %d busy %d events %#x una %#x psn %#x next %#x sq %u/%u/%u/%u rnr %d epsn %#x msn %u read %d parked %d%d%d waiting %u+%u\n",
-				   qp->ib.qp_num, qp->attr.dest_qp_num,
-				   qp->state, qp->run.busy, qp->run.events,
+				   "qpn %u type %d -> %u state %d busy %d events %#x una %#x psn %#x next %#x sq %u/%u/%u/%u rnr %d epsn %#x msn %u read %d parked %d%d%d waiting %u+%u\n",
+				   qp->ib.qp_num, qp->init.qp_type,
+				   qp->attr.dest_qp_num, qp->state, qp->run.busy, qp->run.events,
 				   qp->req.una, qp->req.psn, qp->req.next_psn,
 				   qp->req.tail, qp->req.cur, qp->req.next,
 				   qp->req.head, qp->req.rnr_wait,

@@ -14,6 +14,7 @@
 
 #include "mw.h"
 #include "park.h"
+#include "path.h"
 #include "ring.h"
 #include "run.h"
 #include "srq.h"
@@ -185,33 +186,17 @@ struct rxo_comp {
 };
 
 /*
- * struct rxo_path - where a connected QP's packets go to and come from
- *
- * Belongs to the runner. It writes @v4, @saddr and @daddr under run.lock, under which
- * others compare a packet's with them.
- * @v4: IPv4; else IPv6
- * @dst: cached route, checked before each use
- */
-struct rxo_path {
-	bool v4;
-	struct in6_addr saddr; /* v4-mapped for IPv4 */
-	struct in6_addr daddr;
-	__be16 sport;
-	u8 tos;
-	u8 ttl;
-	u32 flow_label;
-	struct dst_entry *dst;
-	u32 dst_cookie;
-};
-
-/*
  * struct rxo_qp - a queue pair
  * @ib: what ib_core knows
  * @ref: its handle in the table of QPNs
  * @run: who works on it
  * @state: written by the runner, read anywhere
- * @attr: as set by modify_qp; written by the runner
- * @mtu: path MTU in bytes
+ * @transport: enum rxo_transport; does not change
+ * @attr: as set by modify_qp; written by the runner, @attr.qkey under run.lock, under
+ *	  which others compare a datagram's with it
+ * @mtu: path MTU in bytes, a datagram's largest payload
+ * @path: of a connected QP, its addresses written under run.lock, under which others
+ *	  compare a packet's with them; else of the datagram sent last
  * @rq: own receive queue, unless it has an SRQ
  * @retry_timer: retransmission; fires at or after @retry_at
  * @alive_timer: see alive.h
@@ -224,6 +209,7 @@ struct rxo_qp {
 	struct rxo_ref *ref;
 	struct rxo_run run;
 	enum ib_qp_state state;
+	u8 transport;
 	struct ib_qp_attr attr;
 	struct ib_qp_init_attr init;
 	u32 mtu;
@@ -285,6 +271,17 @@ static inline void rxo_qp_put(struct rxo_qp *qp)
  * Context: the QP's runner.
  */
 void rxo_qp_error(struct rxo_qp *qp);
+
+/**
+ * rxo_qp_send_error() - a work request has failed on our side or the peer's
+ * @qp: the QP
+ *
+ * Without a connection only the send queue is ended by that: state SQE, from which
+ * modify_qp leads back (IBTA 10.3.1.6).
+ *
+ * Context: the QP's runner.
+ */
+void rxo_qp_send_error(struct rxo_qp *qp);
 
 /**
  * rxo_qp_event() - raise an asynchronous event

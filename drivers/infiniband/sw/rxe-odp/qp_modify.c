@@ -6,8 +6,8 @@
 #include <rdma/ib_cache.h>
 
 #include "dev.h"
-#include "net.h"
 #include "qp.h"
+#include "wire/opcode.h"
 #include "wire/psn.h"
 
 void rxo_qp_reset(struct rxo_qp *qp)
@@ -51,55 +51,44 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	memset(resp->res, 0, sizeof(resp->res));
 	qp->last_wqe_seen = false;
 	qp->comm_est = false;
-	rxo_net_path_reset(&qp->path);
-}
-
-static int rxo_qp_check_path(struct rxo_qp *qp, const struct rdma_ah_attr *ah)
-{
-	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
-
-	if (!(rdma_ah_get_ah_flags(ah) & IB_AH_GRH) || !grh->sgid_attr)
-		return -EINVAL;
-	if (grh->sgid_attr->gid_type != IB_GID_TYPE_ROCE_UDP_ENCAP)
-		return -EINVAL;
-	/* One family at both ends. */
-	if (ipv6_addr_v4mapped((struct in6_addr *)grh->dgid.raw) !=
-	    ipv6_addr_v4mapped((struct in6_addr *)grh->sgid_attr->gid.raw))
-		return -EINVAL;
-	return 0;
+	rxo_path_reset(&qp->path);
 }
 
 static void rxo_qp_set_path(struct rxo_qp *qp, const struct rdma_ah_attr *ah,
 			    u32 dest_qpn)
 {
-	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
-	struct rxo_path *path = &qp->path;
+	struct rxo_path path;
 
-	rxo_net_path_reset(path);
+	rxo_path_init(&path, ah);
+	path.sport = htons(rdma_get_udp_sport(path.flow_label, qp->ib.qp_num,
+					      dest_qpn));
+	rxo_path_reset(&qp->path);
 	spin_lock_bh(&qp->run.lock);
-	memcpy(&path->saddr, grh->sgid_attr->gid.raw, sizeof(path->saddr));
-	memcpy(&path->daddr, grh->dgid.raw, sizeof(path->daddr));
-	path->v4 = ipv6_addr_v4mapped(&path->daddr);
+	qp->path = path;
 	spin_unlock_bh(&qp->run.lock);
-	path->tos = grh->traffic_class;
-	path->ttl = grh->hop_limit ?: 64;
-	path->flow_label = grh->flow_label & 0xfffff;
-	path->sport = htons(rdma_get_udp_sport(grh->flow_label, qp->ib.qp_num,
-					       dest_qpn));
 	qp->attr.ah_attr = *ah;
 	/* ib_core keeps the GID; this copy is for query_qp. */
 	qp->attr.ah_attr.grh.sgid_attr = NULL;
 }
 
-static int rxo_qp_check_mtu(struct rxo_qp *qp, enum ib_mtu mtu)
+/* What the netdev has room for now; 0 without one. */
+static enum ib_mtu rxo_qp_max_mtu(struct rxo_qp *qp)
 {
 	struct net_device *ndev = rxo_dev_get_netdev(qp->dev);
-	enum ib_mtu max;
+	enum ib_mtu max = 0;
 
-	if (!ndev)
-		return -ENODEV;
-	max = rxo_dev_mtu(ndev->mtu);
+	if (ndev)
+		max = rxo_dev_mtu(ndev->mtu);
 	dev_put(ndev);
+	return max;
+}
+
+static int rxo_qp_check_mtu(struct rxo_qp *qp, enum ib_mtu mtu)
+{
+	enum ib_mtu max = rxo_qp_max_mtu(qp);
+
+	if (!max)
+		return -ENODEV;
 	return mtu < IB_MTU_256 || mtu > max ? -EINVAL : 0;
 }
 
@@ -135,7 +124,7 @@ static int rxo_qp_check_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 			return ret;
 	}
 	if (mask & IB_QP_AV)
-		return rxo_qp_check_path(qp, &attr->ah_attr);
+		return rxo_path_check(&attr->ah_attr);
 	return 0;
 }
 
@@ -153,6 +142,11 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 		own->port_num = attr->port_num;
 	if (mask & IB_QP_DEST_QPN)
 		own->dest_qp_num = attr->dest_qp_num;
+	if (mask & IB_QP_QKEY) {
+		spin_lock_bh(&qp->run.lock);
+		own->qkey = attr->qkey;
+		spin_unlock_bh(&qp->run.lock);
+	}
 	if (mask & IB_QP_AV)
 		rxo_qp_set_path(qp, &attr->ah_attr, own->dest_qp_num);
 	if (mask & IB_QP_PATH_MTU) {
@@ -202,6 +196,12 @@ static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 			rxo_qp_error(qp);
 			return;
 		}
+		break;
+	case IB_QPS_RTR:
+		/* A datagram has no path to ask for its MTU. */
+		if (qp->transport == RXO_UD)
+			qp->mtu = ib_mtu_enum_to_int(rxo_qp_max_mtu(qp) ?:
+							     IB_MTU_256);
 		break;
 	case IB_QPS_SQD:
 		qp->req.drained = qp->state == IB_QPS_SQD && qp->req.drained;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <rdma/ib_user_verbs.h>
 
+#include "ah.h"
 #include "cq.h"
 #include "dev.h"
 #include "mw.h"
@@ -64,7 +65,7 @@ void rxo_req_complete(struct rxo_qp *qp, enum ib_wc_status status)
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
 {
 	rxo_req_complete(qp, status);
-	rxo_qp_error(qp);
+	rxo_qp_send_error(qp);
 }
 
 /* Copy WQEs that the process has posted since. */
@@ -107,7 +108,7 @@ static u8 rxo_req_check(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 npkts)
 {
 	bool rd_atomic = rxo_swqe_is_rd_atomic(wqe);
 
-	if (npkts > RXO_MAX_MSG_PSNS)
+	if (npkts > (qp->transport == RXO_UD ? 1 : RXO_MAX_MSG_PSNS))
 		return IB_WC_LOC_LEN_ERR;
 	if (rd_atomic && !qp->attr.max_rd_atomic)
 		return IB_WC_LOC_QP_OP_ERR;
@@ -227,8 +228,56 @@ static void rxo_req_sent(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 npkts)
 	req->psn = rxo_psn_add(req->psn, npkts);
 	if (rxo_psn_diff(req->psn, rxo_psn_add(wqe->last_psn, 1)) >= 0)
 		req->cur++;
-	if (idle)
+	if (qp->transport != RXO_RC) {
+		/* Nobody will tell what becomes of it. */
+		req->una = req->psn;
+		req->ack_psn = req->psn;
+		if (req->cur != req->tail)
+			rxo_req_complete(qp, IB_WC_SUCCESS);
+	} else if (idle) {
 		rxo_qp_arm_retry(qp);
+	}
+}
+
+/* Point the QP to where this datagram goes. */
+static bool rxo_req_aim(struct rxo_qp *qp, const struct rxo_swqe *wqe,
+			struct rxo_packet *pkt)
+{
+	struct rxo_ah *ah = rxo_ah_get(qp->ib.pd, wqe->ud.ah);
+
+	if (!ah)
+		return false;
+	rxo_path_move(&qp->path, &ah->path);
+	rxo_ah_put(ah);
+	qp->path.sport = htons(rdma_get_udp_sport(qp->path.flow_label,
+						  qp->ib.qp_num, wqe->ud.qpn));
+	pkt->qpn = wqe->ud.qpn;
+	/* IBTA 10.2.5: a key with the top bit set stands for the QP's own. */
+	pkt->qkey = wqe->ud.qkey & BIT(31) ? qp->attr.qkey : wqe->ud.qkey;
+	pkt->src_qpn = qp->ib.qp_num;
+	return true;
+}
+
+/* Who gets the packet, and shall it be acknowledged. */
+static bool rxo_req_address(struct rxo_qp *qp, struct rxo_swqe *wqe,
+			    struct rxo_packet *pkt)
+{
+	struct rxo_req *req = &qp->req;
+
+	pkt->opcode |= qp->transport;
+	pkt->qpn = qp->attr.dest_qp_num;
+	pkt->psn = req->psn;
+	if (qp->transport != RXO_RC) {
+		pkt->ack_req = false;
+		return qp->transport == RXO_UC || rxo_req_aim(qp, wqe, pkt);
+	}
+	if (!rxo_swqe_is_rd_atomic(wqe) &&
+	    (pkt->ack_req ||
+	     rxo_psn_diff(req->psn, req->ack_psn) >= RXO_ACK_EVERY)) {
+		pkt->ack_req = true;
+		req->ack_psn = req->psn;
+	}
+	return true;
 }
 
 /* The packet at @psn of the WQE at @cur. */
@@ -256,14 +305,10 @@ static bool rxo_req_send(struct rxo_qp *qp)
 		return false;
 
 	off = (u32)rxo_psn_diff(req->psn, wqe->first_psn) * qp->mtu;
-	pkt.qpn = qp->attr.dest_qp_num;
-	pkt.psn = req->psn;
 	rxo_swqe_packet(wqe, off, npkts, qp->mtu, &pkt);
-	if (!rxo_swqe_is_rd_atomic(wqe) &&
-	    (pkt.ack_req ||
-	     rxo_psn_diff(req->psn, req->ack_psn) >= RXO_ACK_EVERY)) {
-		pkt.ack_req = true;
-		req->ack_psn = req->psn;
+	if (!rxo_req_address(qp, wqe, &pkt)) {
+		wqe->bad = IB_WC_LOC_QP_OP_ERR;
+		return true;
 	}
 
 	skb = rxo_net_alloc(qp, &pkt, &payload);
@@ -303,7 +348,7 @@ bool rxo_req_step(struct rxo_qp *qp)
 	struct rxo_req *req = &qp->req;
 
 	rxo_run_assert(qp);
-	if (qp->state == IB_QPS_ERR)
+	if (qp->state == IB_QPS_ERR || qp->state == IB_QPS_SQE)
 		return rxo_req_flush(qp);
 	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
 		return false;

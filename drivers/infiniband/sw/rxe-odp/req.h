@@ -26,7 +26,7 @@ struct rxo_swqe *rxo_req_oldest(struct rxo_qp *qp);
 /* Complete the oldest WQE. */
 void rxo_req_complete(struct rxo_qp *qp, enum ib_wc_status status);
 
-/* Complete the oldest WQE with an error; the QP goes to the error state. */
+/* Complete the oldest WQE with an error; the QP goes to an error state. */
 void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status);
 
 /* Complete local operations that the oldest ones waited for. */

@@ -10,6 +10,7 @@
 #include "qp.h"
 #include "resp.h"
 #include "sge.h"
+#include "wire/hdr.h"
 #include "wire/rc.h"
 
 /* As libibverbs names it in ibv_wc_flags; IB_WC_WITH_INVALIDATE is another bit. */
@@ -17,8 +18,39 @@
 
 void rxo_resp_fail(struct rxo_qp *qp, u32 psn, u8 code)
 {
-	rxo_nak(qp, psn, code);
+	if (qp->transport == RXO_RC)
+		rxo_nak(qp, psn, code);
 	rxo_qp_error(qp);
+}
+
+/* The message being received, if any, will not be; what it filled is used again. */
+static void rxo_resp_abort(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	if (resp->prev && !(resp->prev & RXO_OP_LAST))
+		rxo_count(qp->dev, rcvd_aborted);
+	resp->prev = 0;
+	resp->resid = 0;
+	resp->recv_off = 0;
+}
+
+static void rxo_resp_skip(struct rxo_qp *qp, u32 psn)
+{
+	rxo_resp_abort(qp);
+	qp->resp.epsn = rxo_psn_add(psn, 1);
+}
+
+/*
+ * The peer's mistake. Where nobody asks for an answer, the message is dropped and
+ * nothing else happens (IBTA 9.9.3.1).
+ */
+static void rxo_resp_refuse(struct rxo_qp *qp, u32 psn, u8 code)
+{
+	if (qp->transport == RXO_RC)
+		rxo_resp_fail(qp, psn, code);
+	else
+		rxo_resp_skip(qp, psn);
 }
 
 static int rxo_resp_pop(struct rxo_qp *qp, struct rxo_recv *recv)
@@ -32,7 +64,6 @@ static void rxo_resp_post(struct rxo_qp *qp, struct ib_uverbs_wc *wc,
 {
 	wc->wr_id = qp->resp.recv.wr_id;
 	wc->qp_num = qp->ib.qp_num;
-	wc->src_qp = qp->attr.dest_qp_num;
 	wc->port_num = 1;
 	if (!rxo_cq_post(to_rxo_cq(qp->ib.recv_cq), wc, solicited) &&
 	    qp->state != IB_QPS_ERR) {
@@ -45,7 +76,11 @@ static void rxo_resp_post(struct rxo_qp *qp, struct ib_uverbs_wc *wc,
 /* The receive WQE in use ends with an error. */
 static void rxo_resp_recv_error(struct rxo_qp *qp, enum ib_wc_status status)
 {
-	struct ib_uverbs_wc wc = { .status = status, .opcode = IB_WC_RECV };
+	struct ib_uverbs_wc wc = {
+		.status = status,
+		.opcode = IB_WC_RECV,
+		.src_qp = qp->attr.dest_qp_num,
+	};
 
 	rxo_resp_post(qp, &wc, true);
 }
@@ -108,6 +143,11 @@ static bool rxo_resp_take_recv(struct rxo_qp *qp, u32 psn)
 	if (resp->have_recv)
 		return true;
 	ret = rxo_resp_pop(qp, &resp->recv);
+	if (!ret && qp->transport != RXO_RC) {
+		rxo_count(qp->dev, rcvd_no_wqe);
+		rxo_resp_skip(qp, psn);
+		return false;
+	}
 	if (!ret) {
 		rxo_nak_rnr(qp, psn);
 		/* What follows is dropped without a word. */
@@ -125,39 +165,69 @@ static bool rxo_resp_take_recv(struct rxo_qp *qp, u32 psn)
 	return true;
 }
 
-static int rxo_resp_send_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
-			      void *payload)
+/* More than the receive WQE has room for. */
+static void rxo_resp_too_long(struct rxo_qp *qp, u32 psn)
 {
-	struct rxo_resp *resp = &qp->resp;
-	struct rxo_recv *recv = &resp->recv;
-	int ret;
-
-	if (pkt->payload_len > recv->len - resp->recv_off) {
-		rxo_count(qp->dev, local_length_errors);
+	rxo_count(qp->dev, local_length_errors);
+	/* A shared WQE can't be kept for the next message, which may be another QP's. */
+	if (qp->transport == RXO_RC || qp->ib.srq)
 		rxo_resp_recv_error(qp, IB_WC_LOC_LEN_ERR);
-		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
-		return -EMSGSIZE;
-	}
-	ret = rxo_sge_copy(qp, &resp->park, recv->sge, recv->num_sge,
-			   resp->recv_off, payload, pkt->payload_len,
-			   recv->len - resp->recv_off, RXO_TO_MR);
-	if (ret == -EAGAIN)
-		return ret;
-	if (ret) {
+	rxo_resp_refuse(qp, psn, RXO_NAK_INVALID_REQ);
+}
+
+static int rxo_resp_place(struct rxo_qp *qp, u32 psn, u32 off, void *buf,
+			  u32 len)
+{
+	struct rxo_recv *recv = &qp->resp.recv;
+	int ret = rxo_sge_copy(qp, &qp->resp.park, recv->sge, recv->num_sge,
+			       off, buf, len, recv->len - off, RXO_TO_MR);
+
+	if (ret && ret != -EAGAIN) {
 		rxo_count(qp->dev, local_protection_errors);
 		rxo_resp_recv_error(qp, IB_WC_LOC_PROT_ERR);
-		rxo_resp_fail(qp, pkt->psn, RXO_NAK_REM_OP);
-		return ret;
+		rxo_resp_fail(qp, psn, RXO_NAK_REM_OP);
 	}
-	resp->recv_off += pkt->payload_len;
-	return 0;
+	return ret;
+}
+
+static int rxo_resp_send_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			      struct sk_buff *skb)
+{
+	struct rxo_resp *resp = &qp->resp;
+	u8 grh[RXO_GRH_LEN];
+	u32 off = resp->recv_off;
+	int ret;
+
+	if (qp->transport == RXO_UD) {
+		off = sizeof(grh);
+		if (resp->recv.len < off) {
+			rxo_resp_too_long(qp, pkt->psn);
+			return -EMSGSIZE;
+		}
+	}
+	if (pkt->payload_len > resp->recv.len - off) {
+		rxo_resp_too_long(qp, pkt->psn);
+		return -EMSGSIZE;
+	}
+	if (qp->transport == RXO_UD) {
+		rxo_net_grh(skb, grh);
+		ret = rxo_resp_place(qp, pkt->psn, 0, grh, sizeof(grh));
+		if (ret)
+			return ret;
+	}
+	ret = rxo_resp_place(qp, pkt->psn, off, skb->data + pkt->hdr_len,
+			     pkt->payload_len);
+	if (!ret)
+		resp->recv_off = off + pkt->payload_len;
+	return ret;
 }
 
 int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn)
 {
 	rxo_count(qp->dev, remote_access_errors);
-	rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);
-	rxo_resp_fail(qp, psn, RXO_NAK_REM_ACCESS);
+	if (qp->transport == RXO_RC)
+		rxo_qp_event(qp, IB_EVENT_QP_ACCESS_ERR);
+	rxo_resp_refuse(qp, psn, RXO_NAK_REM_ACCESS);
 	return -EACCES;
 }
 
@@ -265,22 +335,25 @@ static int rxo_resp_read(struct rxo_qp *qp, const struct rxo_packet *pkt)
 }
 
 static int rxo_resp_execute(struct rxo_qp *qp, const struct rxo_packet *pkt,
-			    void *payload)
+			    struct sk_buff *skb)
 {
 	if (pkt->flags & RXO_OP_READ)
 		return rxo_resp_read(qp, pkt);
 	if (pkt->flags & RXO_OP_ATOMIC)
 		return rxo_resp_atomic(qp, pkt);
 	if (pkt->flags & RXO_OP_WRITE)
-		return rxo_resp_write_data(qp, pkt, payload);
-	return rxo_resp_send_data(qp, pkt, payload);
+		return rxo_resp_write_data(qp, pkt, skb->data + pkt->hdr_len);
+	return rxo_resp_send_data(qp, pkt, skb);
 }
 
 /* The message is here whole: tell the process, if a receive WQE was used. */
 static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
 {
 	struct rxo_resp *resp = &qp->resp;
-	struct ib_uverbs_wc wc = { .status = IB_WC_SUCCESS };
+	struct ib_uverbs_wc wc = {
+		.status = IB_WC_SUCCESS,
+		.src_qp = qp->attr.dest_qp_num,
+	};
 
 	if (pkt->flags & RXO_OP_INV &&
 	    rxo_mw_invalidate(qp->ib.pd, qp->ib.qp_num, pkt->rkey)) {
@@ -304,6 +377,10 @@ static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
 		wc.wc_flags |= IB_WC_WITH_IMM;
 		wc.ex.imm_data = pkt->imm;
 	}
+	if (qp->transport == RXO_UD) {
+		wc.wc_flags |= IB_WC_GRH;
+		wc.src_qp = pkt->src_qpn;
+	}
 	if (pkt->flags & RXO_OP_INV) {
 		wc.wc_flags |= RXO_WC_WITH_INV;
 		wc.ex.invalidate_rkey = pkt->rkey;
@@ -312,35 +389,81 @@ static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	return true;
 }
 
+/* Is it this request's turn? If not, it has been answered. */
+static bool rxo_resp_in_turn(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	switch (rxo_rc_check_psn(resp->epsn, pkt->psn, resp->nak_sent)) {
+	case RXO_PSN_EXPECTED:
+		return true;
+	case RXO_PSN_DUPLICATE:
+		rxo_resp_duplicate(qp, pkt);
+		return false;
+	case RXO_PSN_GAP:
+		rxo_count(qp->dev, rcvd_out_of_sequence);
+		rxo_nak(qp, resp->epsn, RXO_NAK_PSN);
+		resp->nak_sent = true;
+		return false;
+	default:
+		rxo_count(qp->dev, rcvd_out_of_sequence);
+		return false;
+	}
+}
+
+/*
+ * IBTA 9.8.2.2: a gap ends the message that it is in, as does the beginning of
+ * another one; what then is not the beginning of a message belongs to none. A
+ * datagram is always both and its PSN means nothing.
+ */
+static bool rxo_resp_in_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	if (pkt->psn != resp->epsn) {
+		if (qp->transport == RXO_UC)
+			rxo_count(qp->dev, rcvd_out_of_sequence);
+		rxo_resp_abort(qp);
+		resp->epsn = pkt->psn;
+	}
+	if (rxo_check_order(resp->prev, pkt->flags))
+		return true;
+	rxo_resp_skip(qp, pkt->psn);
+	if (!(pkt->flags & RXO_OP_FIRST))
+		return false;
+	resp->epsn = pkt->psn;
+	return true;
+}
+
+static void rxo_resp_answer(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	if (qp->transport != RXO_RC)
+		return;
+	if (pkt->flags & RXO_OP_READ)
+		rxo_resp_read_begin(qp, pkt);
+	else if (pkt->flags & RXO_OP_ATOMIC)
+		rxo_ack_atomic(qp, pkt->psn,
+			       qp->resp.res[qp->resp.res_next - 1].orig);
+	else if (pkt->ack_req)
+		rxo_ack(qp, pkt->psn);
+}
+
 /* Checks in the order of IBTA 9.7.4.1. 0: executed or answered; -EAGAIN: parked. */
 static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
-			    void *payload)
+			    struct sk_buff *skb)
 {
 	struct rxo_resp *resp = &qp->resp;
 	u32 npkts = 1;
 	int ret;
 
-	switch (rxo_rc_check_psn(resp->epsn, pkt->psn, resp->nak_sent)) {
-	case RXO_PSN_EXPECTED:
-		break;
-	case RXO_PSN_DUPLICATE:
-		rxo_resp_duplicate(qp, pkt);
+	if (qp->transport == RXO_RC ? !rxo_resp_in_turn(qp, pkt) :
+				      !rxo_resp_in_message(qp, pkt))
 		return 0;
-	case RXO_PSN_GAP:
-		rxo_count(qp->dev, rcvd_out_of_sequence);
-		rxo_nak(qp, resp->epsn, RXO_NAK_PSN);
-		resp->nak_sent = true;
-		return 0;
-	default:
-		rxo_count(qp->dev, rcvd_out_of_sequence);
-		return 0;
-	}
-
 	if (!rxo_check_order(resp->prev, pkt->flags) ||
 	    !rxo_resp_allowed(qp, pkt->flags) ||
 	    !rxo_check_length(pkt, qp->mtu, resp->resid)) {
 		rxo_count(qp->dev, invalid_requests);
-		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		rxo_resp_refuse(qp, pkt->psn, RXO_NAK_INVALID_REQ);
 		return 0;
 	}
 	if (rxo_resp_needs_recv(pkt) && !rxo_resp_take_recv(qp, pkt->psn))
@@ -348,7 +471,7 @@ static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	if (pkt->flags & RXO_OP_RETH)
 		resp->len = pkt->rdma_len;
 
-	ret = rxo_resp_execute(qp, pkt, payload);
+	ret = rxo_resp_execute(qp, pkt, skb);
 	if (ret)
 		return ret == -EAGAIN ? ret : 0;
 	rxo_park_progress(&resp->park);
@@ -358,16 +481,8 @@ static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	resp->epsn = rxo_psn_add(resp->epsn, npkts);
 	resp->prev = pkt->flags;
 	resp->nak_sent = false;
-	if (pkt->flags & RXO_OP_LAST && !rxo_resp_message(qp, pkt))
-		return 0;
-
-	if (pkt->flags & RXO_OP_READ)
-		rxo_resp_read_begin(qp, pkt);
-	else if (pkt->flags & RXO_OP_ATOMIC)
-		rxo_ack_atomic(qp, pkt->psn,
-			       qp->resp.res[qp->resp.res_next - 1].orig);
-	else if (pkt->ack_req)
-		rxo_ack(qp, pkt->psn);
+	if (!(pkt->flags & RXO_OP_LAST) || rxo_resp_message(qp, pkt))
+		rxo_resp_answer(qp, pkt);
 	return 0;
 }
 
@@ -378,16 +493,13 @@ static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
 	    RXO_PARSE_OK)
 		return 0;
-	if ((pkt.opcode & RXO_TRANSPORT_MASK) != RXO_RC) {
-		rxo_count(qp->dev, rcvd_wrong_transport);
-		return 0;
-	}
 	/* IBTA 10.3.1: the first message of a connection is an event too. */
-	if (qp->state == IB_QPS_RTR && !qp->comm_est) {
+	if (qp->state == IB_QPS_RTR && !qp->comm_est &&
+	    qp->transport != RXO_UD) {
 		qp->comm_est = true;
 		rxo_qp_event(qp, IB_EVENT_COMM_EST);
 	}
-	return rxo_resp_request(qp, &pkt, skb->data + pkt.hdr_len);
+	return rxo_resp_request(qp, &pkt, skb);
 }
 
 /* Going on with it would make a peer that is late even later. */
@@ -431,7 +543,7 @@ bool rxo_resp_step(struct rxo_qp *qp)
 		return false;
 
 	if (qp->state != IB_QPS_RTR && qp->state != IB_QPS_RTS &&
-	    qp->state != IB_QPS_SQD) {
+	    qp->state != IB_QPS_SQD && qp->state != IB_QPS_SQE) {
 		rxo_count(qp->dev, rcvd_no_qp);
 	} else if (rxo_resp_packet(qp, skb) == -EAGAIN) {
 		resp->skb = skb;

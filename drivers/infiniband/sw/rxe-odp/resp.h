@@ -31,10 +31,10 @@ void rxo_nak(struct rxo_qp *qp, u32 psn, u8 code);
 void rxo_nak_rnr(struct rxo_qp *qp, u32 psn);
 void rxo_ack_atomic(struct rxo_qp *qp, u32 psn, u64 orig);
 
-/* NAK @psn for good; the QP goes to the error state. */
+/* Tell the peer, if it listens; the QP goes to the error state. */
 void rxo_resp_fail(struct rxo_qp *qp, u32 psn, u8 code);
 
-/* A key or a page was not to be had: NAK @psn, tell the process. -EACCES. */
+/* A key or a page was not to be had: tell the peer and the process. -EACCES. */
 int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn);
 
 /* Begin to answer a READ request; its packets go out in later steps. */

@@ -4,14 +4,17 @@
 #include "comp.h"
 #include "compat/compat.h"
 #include "dev.h"
-#include "net.h"
 #include "qp.h"
 #include "req.h"
 #include "resp.h"
 #include "run.h"
 
-/* Received packets a QP may have waiting; more are dropped, go-back-N recovers. */
+/*
+ * Received packets a QP may have waiting; more are dropped. Go-back-N recovers, and
+ * where nothing does there is place for longer faults.
+ */
 #define RXO_RUN_QUEUE 1024
+#define RXO_RUN_QUEUE_UNRELIABLE 4096
 
 /* Steps between two looks at what softirqs have brought on this CPU. */
 #define RXO_RUN_BATCH 16
@@ -125,6 +128,12 @@ void rxo_run_later(struct rxo_qp *qp)
 			      HRTIMER_MODE_REL_SOFT);
 }
 
+static u32 rxo_run_queue(const struct rxo_qp *qp)
+{
+	return qp->transport == RXO_RC ? RXO_RUN_QUEUE :
+					 RXO_RUN_QUEUE_UNRELIABLE;
+}
+
 void rxo_run_init(struct rxo_qp *qp)
 {
 	struct rxo_run *run = &qp->run;
@@ -153,21 +162,39 @@ void rxo_run_kick(struct rxo_qp *qp, u32 events)
 		rxo_run(qp);
 }
 
-void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb, bool request)
+/* A stranger takes nobody's place in the queue, and nobody runs for one. */
+static bool rxo_run_welcome(struct rxo_qp *qp, const struct sk_buff *skb,
+			    const struct rxo_packet *pkt)
+{
+	lockdep_assert_held(&qp->run.lock);
+	if (qp->transport == RXO_UD) {
+		/* IBTA 10.2.5 */
+		if (pkt->qkey == qp->attr.qkey)
+			return true;
+		rxo_count(qp->dev, rcvd_wrong_qkey);
+		return false;
+	}
+	if (rxo_path_matches(&qp->path, skb))
+		return true;
+	rxo_count(qp->dev, rcvd_wrong_peer);
+	return false;
+}
+
+void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
+		    const struct rxo_packet *pkt)
 {
 	struct rxo_run *run = &qp->run;
-	struct sk_buff_head *queue = request ? &run->requests : &run->responses;
+	struct sk_buff_head *queue = pkt->flags & RXO_OP_REQ ? &run->requests :
+							       &run->responses;
 	bool mine;
 
 	spin_lock_bh(&run->lock);
-	/* A stranger takes nobody's place in the queue, and nobody runs for one. */
-	if (!rxo_net_from_peer(&qp->path, skb)) {
+	if (!rxo_run_welcome(qp, skb, pkt)) {
 		spin_unlock_bh(&run->lock);
-		rxo_count(qp->dev, rcvd_wrong_peer);
 		kfree_skb(skb);
 		return;
 	}
-	if (skb_queue_len(queue) >= RXO_RUN_QUEUE) {
+	if (skb_queue_len(queue) >= rxo_run_queue(qp)) {
 		spin_unlock_bh(&run->lock);
 		rxo_count(qp->dev, rcvd_queue_full);
 		kfree_skb(skb);

@@ -32,6 +32,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+struct rxo_packet;
 struct rxo_qp;
 
 /* Work that is not a packet. */
@@ -82,11 +83,12 @@ void rxo_run_kick(struct rxo_qp *qp, u32 events);
  * rxo_run_packet() - give a QP a received packet and run it if it is idle
  * @qp: the QP
  * @skb: from BTH to ICRC, checked; consumed
- * @request: for the responder; else for the completer
+ * @pkt: what it is: a request is for the responder, else for the completer
  *
  * Context: process or softirq.
  */
-void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb, bool request);
+void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
+		    const struct rxo_packet *pkt);
 
 /**
  * rxo_run_enter() - become the runner, to change the QP

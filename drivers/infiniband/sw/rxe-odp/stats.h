@@ -31,8 +31,11 @@ struct rxo_dev;
 	op(rcvd_no_qp) /* no such QP, or it is not able to receive */         \
 	op(rcvd_wrong_pkey) /* of another partition */                        \
 	op(rcvd_wrong_peer) /* not the addresses it is connected with */      \
+	op(rcvd_wrong_qkey)                                                   \
 	op(rcvd_wrong_transport) /* RC packet at another kind of QP ... */    \
 	op(rcvd_queue_full) /* QP had too much to do; go-back-N recovers */   \
+	op(rcvd_no_wqe) /* UC, UD: no receive was posted */                   \
+	op(rcvd_aborted) /* UC: a message broke off */                        \
 	op(rcvd_duplicates)                                                   \
 	op(rcvd_out_of_sequence)                                              \
 	op(rcvd_naks)                                                         \

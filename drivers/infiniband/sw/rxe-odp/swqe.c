@@ -14,6 +14,12 @@
 #define RXO_F_LOCAL BIT(6)
 #define RXO_F_INLINE BIT(7) /* may carry inline data */
 
+/* Transports that have it. */
+#define RXO_F_ON(transport) BIT(8 + ((transport) >> 5))
+#define RXO_F_RC RXO_F_ON(RXO_RC)
+#define RXO_F_CONNECTED (RXO_F_RC | RXO_F_ON(RXO_UC))
+#define RXO_F_ALL (RXO_F_CONNECTED | RXO_F_ON(RXO_UD))
+
 struct rxo_wr {
 	u32 flags; /* RXO_F_*; 0: not supported */
 	u8 wc; /* opcode of its completion */
@@ -21,19 +27,27 @@ struct rxo_wr {
 
 /* By the opcode of a work request, which is the same in user memory. */
 static const struct rxo_wr rxo_wrs[] = {
-	[IB_WR_RDMA_WRITE] = { RXO_F_WRITE | RXO_F_INLINE, IB_WC_RDMA_WRITE },
-	[IB_WR_RDMA_WRITE_WITH_IMM] = { RXO_F_WRITE | RXO_F_IMM | RXO_F_INLINE,
+	[IB_WR_RDMA_WRITE] = { RXO_F_CONNECTED | RXO_F_WRITE | RXO_F_INLINE,
+			       IB_WC_RDMA_WRITE },
+	[IB_WR_RDMA_WRITE_WITH_IMM] = { RXO_F_CONNECTED | RXO_F_WRITE |
+						RXO_F_IMM | RXO_F_INLINE,
 					IB_WC_RDMA_WRITE },
-	[IB_WR_SEND] = { RXO_F_SEND | RXO_F_INLINE, IB_WC_SEND },
-	[IB_WR_SEND_WITH_IMM] = { RXO_F_SEND | RXO_F_IMM | RXO_F_INLINE,
+	[IB_WR_SEND] = { RXO_F_ALL | RXO_F_SEND | RXO_F_INLINE, IB_WC_SEND },
+	[IB_WR_SEND_WITH_IMM] = { RXO_F_ALL | RXO_F_SEND | RXO_F_IMM |
+					  RXO_F_INLINE,
 				  IB_WC_SEND },
-	[IB_WR_SEND_WITH_INV] = { RXO_F_SEND | RXO_F_INV | RXO_F_INLINE,
+	[IB_WR_SEND_WITH_INV] = { RXO_F_RC | RXO_F_SEND | RXO_F_INV |
+					  RXO_F_INLINE,
 				  IB_WC_SEND },
-	[IB_WR_RDMA_READ] = { RXO_F_READ, IB_WC_RDMA_READ },
-	[IB_WR_ATOMIC_CMP_AND_SWP] = { RXO_F_ATOMIC, IB_WC_COMP_SWAP },
-	[IB_WR_ATOMIC_FETCH_AND_ADD] = { RXO_F_ATOMIC, IB_WC_FETCH_ADD },
-	[IB_WR_LOCAL_INV] = { RXO_F_LOCAL, IB_WC_LOCAL_INV },
-	[IB_WR_BIND_MW] = { RXO_F_LOCAL, IB_UVERBS_WC_BIND_MW },
+	[IB_WR_RDMA_READ] = { RXO_F_RC | RXO_F_READ, IB_WC_RDMA_READ },
+	[IB_WR_ATOMIC_CMP_AND_SWP] = { RXO_F_RC | RXO_F_ATOMIC,
+				       IB_WC_COMP_SWAP },
+	[IB_WR_ATOMIC_FETCH_AND_ADD] = { RXO_F_RC | RXO_F_ATOMIC,
+					 IB_WC_FETCH_ADD },
+	[IB_WR_LOCAL_INV] = { RXO_F_CONNECTED | RXO_F_LOCAL,
+			      IB_WC_LOCAL_INV },
+	[IB_WR_BIND_MW] = { RXO_F_CONNECTED | RXO_F_LOCAL,
+			    IB_UVERBS_WC_BIND_MW },
 };
 
 static const struct rxo_wr *rxo_wr(u32 opcode)
@@ -48,6 +62,14 @@ enum ib_wc_opcode rxo_swqe_wc_opcode(const struct rxo_swqe *wqe)
 	const struct rxo_wr *wr = rxo_wr(wqe->opcode);
 
 	return wr ? wr->wc : IB_WC_SEND;
+}
+
+static void rxo_swqe_copy_ud(struct rxo_swqe *wqe,
+			     const struct rxe_send_wr *user)
+{
+	wqe->ud.qpn = READ_ONCE(user->wr.ud.remote_qpn) & RXO_QPN_MASK;
+	wqe->ud.qkey = READ_ONCE(user->wr.ud.remote_qkey);
+	wqe->ud.ah = READ_ONCE(user->wr.ud.ah_num);
 }
 
 static void rxo_swqe_copy_op(struct rxo_swqe *wqe, const struct rxo_wr *wr,
@@ -123,8 +145,10 @@ static u8 rxo_swqe_copy_checked(struct rxo_qp *qp, struct rxo_swqe *wqe,
 	wqe->num_sge = 0;
 	wqe->len = 0;
 	wr = rxo_wr(wqe->opcode);
-	if (!wr)
+	if (!wr || !(wr->flags & RXO_F_ON(qp->transport)))
 		return IB_WC_LOC_QP_OP_ERR;
+	if (qp->transport == RXO_UD)
+		rxo_swqe_copy_ud(wqe, &user->wr);
 	rxo_swqe_copy_op(wqe, wr, &user->wr);
 	if (wr->flags & RXO_F_LOCAL)
 		return 0;

@@ -28,7 +28,7 @@ void rxo_swqe_copy(struct rxo_qp *qp, struct rxo_swqe *wqe,
  * @off: a multiple of @mtu, within the message
  * @npkts: PSNs that a READ request asks for; 1 for all others
  * @mtu: path MTU in bytes
- * @pkt: everything but PSN and QPN is filled in
+ * @pkt: everything but PSN, QPN and the opcode's transport is filled in
  *
  * Context: any.
  */

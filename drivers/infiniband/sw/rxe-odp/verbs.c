@@ -2,6 +2,7 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "ah.h"
 #include "compat/compat.h"
 #include "cq.h"
 #include "dev.h"
@@ -92,6 +93,32 @@ static int rxo_resize_cq(struct ib_cq *ibcq, rxo_compat_cqe_t cqe,
 		return -EINVAL;
 	ret = rxo_cq_resize(to_rxo_cq(ibcq), rxo_uctx(udata), cqe, &resp.mi);
 	return ret ?: ib_copy_to_udata(udata, &resp, sizeof(resp));
+}
+
+static int rxo_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
+			 struct ib_udata *udata)
+{
+	struct rxo_ah *ah = to_rxo_ah(ibah);
+	struct rxe_create_ah_resp resp = {};
+	int ret;
+
+	/* Without a number the provider would put addresses into each WQE. */
+	if (!udata || udata->outlen < sizeof(resp))
+		return -EINVAL;
+	ret = rxo_ah_init(ah, init->ah_attr);
+	if (ret)
+		return ret;
+	resp.ah_num = ah->num;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (ret)
+		rxo_ah_fini(ah);
+	return ret;
+}
+
+static int rxo_destroy_ah(struct ib_ah *ibah, u32 flags)
+{
+	rxo_ah_fini(to_rxo_ah(ibah));
+	return 0;
 }
 
 static int rxo_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
@@ -215,10 +242,12 @@ const struct ib_device_ops rxo_verbs_ops = {
 	.create_cq = rxo_create_cq,
 	.create_qp = rxo_create_qp,
 	.create_srq = rxo_create_srq,
+	.create_user_ah = rxo_create_ah,
 	.dealloc_mw = rxo_dealloc_mw,
 	.dealloc_pd = rxo_dealloc_pd,
 	.dealloc_ucontext = rxo_dealloc_ucontext,
 	.dereg_mr = rxo_dereg_mr,
+	.destroy_ah = rxo_destroy_ah,
 	.destroy_cq = rxo_destroy_cq,
 	.destroy_qp = rxo_destroy_qp,
 	.destroy_srq = rxo_destroy_srq,
@@ -234,6 +263,7 @@ const struct ib_device_ops rxo_verbs_ops = {
 	.req_notify_cq = rxo_cq_req_notify,
 	.RXO_COMPAT_RESIZE_CQ = rxo_resize_cq,
 
+	INIT_RDMA_OBJ_SIZE(ib_ah, rxo_ah, ib),
 	INIT_RDMA_OBJ_SIZE(ib_cq, rxo_cq, ib),
 	INIT_RDMA_OBJ_SIZE(ib_mw, rxo_mw, ib),
 	INIT_RDMA_OBJ_SIZE(ib_pd, rxo_pd, ib),

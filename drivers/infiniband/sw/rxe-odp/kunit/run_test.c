@@ -140,12 +140,15 @@ static struct sk_buff *run_skb(struct run_env *r)
 
 static void run_give(struct run_env *r, bool request)
 {
+	const struct rxo_packet pkt = {
+		.flags = request ? RXO_OP_REQ : RXO_OP_RESP,
+	};
 	struct sk_buff *skb = run_skb(r);
 
 	if (!skb)
 		return;
 	atomic_inc(&r->sent);
-	rxo_run_packet(&r->qp, skb, request);
+	rxo_run_packet(&r->qp, skb, &pkt);
 }
 
 static void run_tasklet(struct tasklet_struct *tasklet)
@@ -260,6 +263,7 @@ static void run_enter_first(struct kunit *test)
 /* Packets wait for their runner up to a number; more are counted and dropped. */
 static void run_queue_full(struct kunit *test)
 {
+	const struct rxo_packet pkt = { .flags = RXO_OP_REQ };
 	struct run_env *r = run_env_get(test);
 	struct sk_buff *skb;
 	unsigned int i;
@@ -272,7 +276,7 @@ static void run_queue_full(struct kunit *test)
 	for (i = 0; i < 5; i++) {
 		skb = run_alloc();
 		KUNIT_ASSERT_NOT_NULL(test, skb);
-		rxo_run_packet(&r->qp, skb, true);
+		rxo_run_packet(&r->qp, skb, &pkt);
 	}
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->done), 0);
 	KUNIT_EXPECT_EQ(test, skb_queue_len(&r->qp.run.requests), RUN_QUEUE);
