@@ -183,6 +183,8 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	mirror->tgid = task_tgid_nr(current);
 	xa_init(&mirror->root);
 	mutex_init(&mirror->grow_mutex);
+	spin_lock_init(&mirror->window_lock);
+	mirror->windows = RB_ROOT_CACHED;
 	mirror->reap_at = HMM_LEAF_REAP_MIN;
 	return mirror;
 }
@@ -191,6 +193,7 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 static void hmm_mirror_free(struct hmm_mirror *mirror)
 {
 	WARN_ON(atomic_long_read(&mirror->pages));
+	WARN_ON(!RB_EMPTY_ROOT(&mirror->windows.rb_root));
 	xa_destroy(&mirror->root);
 	mutex_destroy(&mirror->grow_mutex);
 	mmdrop(mirror->mm);

@@ -281,3 +281,39 @@ int hmm_mirror_fault(struct hmm_mirror *mirror, unsigned long addr, size_t len,
 	return err;
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_fault);
+
+static int hmm_fault_check_vmas(struct mm_struct *mm, unsigned long addr,
+				unsigned long last, unsigned int flags)
+{
+	struct vm_area_struct *vma;
+
+	mmap_assert_locked(mm);
+	for (;; addr = vma->vm_end) {
+		vma = vma_lookup(mm, addr);
+		if (!vma || !hmm_may_read(vma))
+			return -EFAULT;
+		if (flags & HMM_MIRROR_WRITE && !hmm_fault_may_write(vma))
+			return -EFAULT;
+		if (last < vma->vm_end)
+			return 0;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+}
+
+int hmm_mirror_check(struct hmm_mirror *mirror, unsigned long addr, size_t len,
+		     unsigned int flags)
+{
+	unsigned long last;
+	int err;
+
+	if (!len || check_add_overflow(addr, len - 1, &last))
+		return -EINVAL;
+	if (mmap_read_lock_killable(mirror->mm))
+		return -EINTR;
+	err = hmm_fault_check_vmas(mirror->mm, addr, last, flags);
+	mmap_read_unlock(mirror->mm);
+	return err;
+}
+EXPORT_SYMBOL_GPL(hmm_mirror_check);

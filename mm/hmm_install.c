@@ -118,6 +118,7 @@ static int hmm_fault_set_pages(struct hmm_fault *f)
 		if (rights & HMM_ENTRY_WRITE)
 			hmm_fault_dirty(f, page);
 	}
+	f->set = set;
 	hmm_stat_add(f->mirror, pages_faulted, set);
 	return err;
 }
@@ -131,6 +132,7 @@ static int hmm_fault_set_block(struct hmm_fault *f, unsigned long block,
 		return 0;
 	if (block & HMM_ENTRY_WRITE)
 		hmm_fault_dirty(f, hmm_pfn_to_page(f->pfns[0]));
+	f->set = HMM_LEAF_PAGES;
 	hmm_stat_add(f->mirror, pages_faulted, HMM_LEAF_PAGES);
 	hmm_stat_inc(f->mirror, blocks_faulted);
 	return 0;
@@ -164,6 +166,7 @@ int hmm_fault_install(struct hmm_fault *f)
 			return err;
 	}
 
+	f->set = 0;
 	hmm_leaf_lock(leaf);
 	if (mmu_interval_read_retry(&leaf->notifier, f->seq))
 		err = -EAGAIN;
@@ -173,6 +176,11 @@ int hmm_fault_install(struct hmm_fault *f)
 		err = hmm_fault_set_pages(f);
 	hmm_leaf_unlock(leaf);
 
+	if (f->set)
+		hmm_window_faulted(f->mirror, block ? leaf->start : f->start,
+				   block ? leaf->start + HMM_LEAF_SIZE - 1 :
+					   f->end - 1,
+				   f->set);
 	hmm_leaf_free_table(leaf, old_table);
 	return err;
 }

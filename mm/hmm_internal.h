@@ -9,9 +9,11 @@
  *	mirror->grow_mutex -> mmap_lock
  *	leaf->fault_mutex -> mmap_lock
  *	leaf->fault_mutex -> leaf->lock
+ *	leaf->fault_mutex -> mirror->window_lock (innermost)
  *
  * grow_mutex and fault_mutex are never held together. Memory is allocated, and
- * so reclaimed, under each mutex but dev->lock; a notifier takes leaf->lock only.
+ * so reclaimed, under each mutex but dev->lock; a notifier takes leaf->lock and, after
+ * it, window_lock.
  */
 #ifndef HMM_INTERNAL_H
 #define HMM_INTERNAL_H
@@ -75,6 +77,8 @@ struct hmm_mirror {
 	struct mutex grow_mutex; /* one new leaf at a time */
 	unsigned long reap_at; /* leaves that start a reaping, grow_mutex */
 	unsigned long shrink_next; /* index to go on from, dev->lock */
+	spinlock_t window_lock;
+	struct rb_root_cached windows; /* window_lock */
 	/* To print, and reap_at is compared to leaves */
 	atomic_long_t leaves;
 	atomic_long_t tables;
@@ -148,6 +152,12 @@ bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
 			unsigned long **old_table);
 unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 			    unsigned int last);
+
+/* hmm_window.c; start and last are addresses */
+void hmm_window_faulted(struct hmm_mirror *mirror, unsigned long start,
+			unsigned long last, unsigned long pages);
+void hmm_window_invalidated(struct hmm_mirror *mirror, unsigned long start,
+			    unsigned long last, unsigned long pages);
 
 /* hmm_shrink.c */
 void hmm_shrink_init(struct hmm_mirror_device *dev);

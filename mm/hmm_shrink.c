@@ -14,6 +14,7 @@
 #include <linux/shrinker.h>
 
 #include "hmm_internal.h"
+#include "hmm_trace.h"
 
 /* Leaves to look at for each table that is wanted. */
 #define HMM_SHRINK_LOOKS 4
@@ -54,6 +55,8 @@ static bool hmm_shrink_leaf(struct hmm_mirror_leaf *leaf)
 	mutex_unlock(&leaf->fault_mutex);
 
 	hmm_stat_add(leaf->mirror, pages_shrunk, gone);
+	if (table)
+		trace_hmm_mirror_evict(leaf->mirror->tgid, leaf->start, gone);
 	return table;
 }
 

@@ -87,6 +87,23 @@ TRACE_EVENT(hmm_mirror_invalidate,
 		  __entry->start, __entry->end, __entry->event, __entry->pages)
 );
 
+TRACE_EVENT(hmm_mirror_evict,
+	TP_PROTO(int tgid, unsigned long start, unsigned int pages),
+	TP_ARGS(tgid, start, pages),
+	TP_STRUCT__entry(
+		__field(int, tgid)
+		__field(unsigned int, pages)
+		__field(unsigned long, start)
+	),
+	TP_fast_assign(
+		__entry->tgid = tgid;
+		__entry->pages = pages;
+		__entry->start = start;
+	),
+	TP_printk("tgid=%d leaf=%#lx pages=%u", __entry->tgid, __entry->start,
+		  __entry->pages)
+);
+
 #endif /* HMM_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

@@ -25,6 +25,7 @@
 #define RDMA_HMM_MIRROR_H
 
 #include <linux/atomic.h>
+#include <linux/interval_tree.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -86,6 +87,24 @@ struct hmm_mirror_run {
 	unsigned int offset;
 	size_t len;
 	struct hmm_mirror_leaf *leaf;
+};
+
+/**
+ * struct hmm_mirror_window - a range that somebody counts for
+ * @faults: pages that became accessible in it
+ * @faults_handled: faults that brought them
+ * @invalidations: pages taken away in it
+ * @invalidations_handled: notifications that took them
+ * @node: private
+ *
+ * Windows of one mirror may overlap: what happens to a page happens to all of them.
+ */
+struct hmm_mirror_window {
+	atomic64_t faults;
+	atomic64_t faults_handled;
+	atomic64_t invalidations;
+	atomic64_t invalidations_handled;
+	struct interval_tree_node node;
 };
 
 /* For hmm_mirror_fault() and hmm_mirror_lookup_and_lock() */
@@ -197,6 +216,37 @@ void hmm_mirror_unlock(struct hmm_mirror_run *run);
  */
 int hmm_mirror_fault(struct hmm_mirror *mirror, unsigned long addr, size_t len,
 		     unsigned int flags);
+
+/**
+ * hmm_mirror_check() - is a range mapped, as a pinning of it would find out
+ * @mirror: the mirror of the calling process
+ * @addr: first byte
+ * @len: bytes, at least 1
+ * @flags: HMM_MIRROR_READ or HMM_MIRROR_WRITE
+ *
+ * Touches no page. It says nothing of what is mapped later.
+ *
+ * Context: process, may sleep; takes mmap_lock.
+ * Return: 0, -EFAULT: a part is not mapped, or not with that right; -EINTR;
+ * -EINVAL: @addr + @len wraps.
+ */
+int hmm_mirror_check(struct hmm_mirror *mirror, unsigned long addr, size_t len,
+		     unsigned int flags);
+
+/**
+ * hmm_mirror_window_add() - begin to count for a range
+ * @mirror: the mirror
+ * @window: zeroed memory that stays until hmm_mirror_window_del()
+ * @addr: first byte
+ * @last: last byte
+ *
+ * Context: process; takes a spinlock.
+ */
+void hmm_mirror_window_add(struct hmm_mirror *mirror,
+			   struct hmm_mirror_window *window, unsigned long addr,
+			   unsigned long last);
+void hmm_mirror_window_del(struct hmm_mirror *mirror,
+			   struct hmm_mirror_window *window);
 
 /**
  * hmm_mirror_show() - print every mirror of a device

@@ -45,6 +45,15 @@ static int mrs_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(mrs);
 
+static int fault_latency_show(struct seq_file *m, void *unused)
+{
+	struct rxo_dev *dev = m->private;
+
+	rxo_latency_show(&dev->fault_latency, m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(fault_latency);
+
 static int qps_show(struct seq_file *m, void *unused)
 {
 	rxo_qp_show(m->private, m);
@@ -67,6 +76,8 @@ void rxo_debugfs_add(struct rxo_dev *dev, const char *name)
 	dev->debugfs = debugfs_create_dir(name, rxo_debugfs_root);
 	debugfs_create_file("mirrors", 0400, dev->debugfs, dev, &mirrors_fops);
 	debugfs_create_file("mrs", 0400, dev->debugfs, dev, &mrs_fops);
+	debugfs_create_file("fault_latency", 0400, dev->debugfs, dev,
+			    &fault_latency_fops);
 	debugfs_create_file("qps", 0400, dev->debugfs, dev, &qps_fops);
 }
 

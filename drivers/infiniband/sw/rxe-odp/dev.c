@@ -9,6 +9,7 @@
 #include "dev.h"
 #include "link.h"
 #include "netns.h"
+#include "restrack.h"
 #include "verbs.h"
 #include "wire/hdr.h"
 
@@ -234,6 +235,7 @@ static void rxo_dev_init_ib(struct rxo_dev *dev, struct net_device *ndev)
 			       BIT_ULL(IB_USER_VERBS_CMD_REQ_NOTIFY_CQ);
 	ib_set_device_ops(ib, &rxo_dev_ops);
 	ib_set_device_ops(ib, &rxo_verbs_ops);
+	ib_set_device_ops(ib, &rxo_restrack_ops);
 }
 
 int rxo_dev_create(const char *name, struct net_device *ndev,

@@ -16,6 +16,7 @@
 #include <rdma/hmm_mirror.h>
 #include <rdma/ib_verbs.h>
 
+#include "latency.h"
 #include "stats.h"
 
 struct dentry;
@@ -51,6 +52,7 @@ struct rxo_netns;
  * @ahs: number to handle of an address handle
  * @run_wq: what is left when a run's budget is spent; never sleeps
  * @stats: see stats.h
+ * @fault_latency: from a miss until its pages are there
  * @debugfs: its folder
  * @guid: of node and system image, from the netdev's address
  * @port_state: as last told to ib_core; under RTNL
@@ -68,6 +70,7 @@ struct rxo_dev {
 	struct xarray ahs;
 	struct workqueue_struct *run_wq;
 	struct rxo_stats __percpu *stats;
+	struct rxo_latency fault_latency;
 	struct dentry *debugfs;
 	__be64 guid;
 	enum ib_port_state port_state;

@@ -9,6 +9,9 @@
 #include "netns.h"
 #include "qp.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 static int __init rxo_init(void)
 {
 	int ret;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
-#include <rdma/hmm_mirror.h>
 #include <rdma/ib_umem.h>
 
 #include "compat/compat.h"
@@ -14,6 +14,11 @@
 	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE |                \
 	 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC |               \
 	 IB_ACCESS_MW_BIND | IB_ACCESS_ON_DEMAND | IB_ACCESS_OPTIONAL)
+
+static bool unpinned;
+module_param(unpinned, bool, 0644);
+MODULE_PARM_DESC(unpinned,
+		 "Treat all memory that processes register as on-demand (default: no)");
 
 static int rxo_mr_pin(struct rxo_mr *mr, struct ib_device *ibdev)
 {
@@ -41,17 +46,31 @@ static int rxo_mr_pin(struct rxo_mr *mr, struct ib_device *ibdev)
 
 static int rxo_mr_mirror(struct rxo_mr *mr, struct rxo_dev *dev)
 {
+	unsigned int flags = ib_access_writable(mr->access) ? HMM_MIRROR_WRITE :
+							      HMM_MIRROR_READ;
 	struct hmm_mirror *mirror = hmm_mirror_get(&dev->mirrors);
+	int ret;
 
 	if (IS_ERR(mirror))
 		return PTR_ERR(mirror);
+	/* Who does not know of ODP expects this error here, not from an access. */
+	if (!(mr->access & IB_ACCESS_ON_DEMAND)) {
+		ret = hmm_mirror_check(mirror, mr->va, mr->len, flags);
+		if (ret) {
+			hmm_mirror_put(mirror);
+			return ret;
+		}
+	}
 	mr->mirror = mirror;
+	hmm_mirror_window_add(mirror, &mr->window, mr->va,
+			      mr->va + (mr->len - 1));
 	return 0;
 }
 
 static void rxo_mr_release_memory(struct rxo_mr *mr)
 {
 	if (mr->mirror) {
+		hmm_mirror_window_del(mr->mirror, &mr->window);
 		hmm_mirror_put(mr->mirror);
 	} else {
 		kvfree(mr->pages);
@@ -93,7 +112,10 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 	mr->ib.pd = pd;
 	atomic_set(&mr->windows, 0);
 
-	ret = odp ? rxo_mr_mirror(mr, dev) : rxo_mr_pin(mr, pd->device);
+	if (odp || READ_ONCE(unpinned))
+		ret = rxo_mr_mirror(mr, dev);
+	else
+		ret = rxo_mr_pin(mr, pd->device);
 	if (ret)
 		goto free_mr;
 

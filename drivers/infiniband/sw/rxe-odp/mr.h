@@ -4,22 +4,25 @@
  * the process that registered it (ODP) or on pages pinned by ib_umem_get().
  * Registering an ODP region touches no page, so it costs the same for 4 KiB and
  * for 1 TiB.
+ *
+ * With the module's parameter "unpinned" what a process wants pinned is mirrored as
+ * well, for programs that know nothing of ODP.
  */
 #ifndef RXO_MR_H
 #define RXO_MR_H
 
+#include <rdma/hmm_mirror.h>
 #include <rdma/ib_verbs.h>
 
 #include "key.h"
 
-struct hmm_mirror;
 struct ib_umem;
 struct page;
 struct rxo_dev;
 
 /**
  * struct rxo_mr - a memory region; nothing changes after it is published but
- *		   @windows
+ *		   @windows and what is counted
  * @ib: what ib_core knows
  * @key: lkey and rkey
  * @iova: first address, as the peer and work requests name it
@@ -27,6 +30,8 @@ struct rxo_dev;
  * @va: the process's address that @iova stands for
  * @access: IB_ACCESS_*
  * @mirror: ODP: the process's mirror, with a reference; else NULL
+ * @window: ODP: on @mirror, to count
+ * @prefetched: ODP: pages that ibv_advise_mr() named
  * @umem: pinned: the pages' owner; else NULL
  * @pages: pinned: every page, the first one holds @va
  * @windows: memory windows bound; INT_MIN once it is being deregistered
@@ -39,6 +44,8 @@ struct rxo_mr {
 	u64 va;
 	int access;
 	struct hmm_mirror *mirror;
+	struct hmm_mirror_window window;
+	atomic64_t prefetched;
 	struct ib_umem *umem;
 	struct page **pages;
 	atomic_t windows;
@@ -59,7 +66,8 @@ static inline struct rxo_mr *to_rxo_mr(struct ib_mr *ibmr)
  *
  * Context: may sleep.
  * Return: a region or ERR_PTR: -EINVAL, -EOPNOTSUPP, -ENOMEM, and for pinned
- * memory what ib_umem_get() says (-EFAULT, -ENOMEM at RLIMIT_MEMLOCK).
+ * memory what ib_umem_get() says (-EFAULT, -ENOMEM at RLIMIT_MEMLOCK); -EFAULT also
+ * where memory is left unpinned that could not be pinned, as nothing is mapped.
  */
 struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 			     int access);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <rdma/hmm_mirror.h>
 
+#include "dev.h"
 #include "mr.h"
 #include "park.h"
 #include "qp.h"
+#include "trace.h"
 
 static void rxo_park_work(struct work_struct *work)
 {
 	struct rxo_park *park = container_of(work, struct rxo_park, work);
 	unsigned int flags = park->write ? HMM_MIRROR_WRITE : HMM_MIRROR_READ;
 	struct rxo_qp *qp = park->qp;
+	u64 usec;
 	int err;
 
 	err = hmm_mirror_fault(park->mirror, park->addr, park->want, flags);
@@ -21,6 +24,9 @@ static void rxo_park_work(struct work_struct *work)
 	park->err = err == -EBUSY ? 0 : err;
 	hmm_mirror_put(park->mirror);
 	rxo_count(qp->dev, resumes);
+	usec = ktime_us_delta(ktime_get(), park->begun);
+	rxo_latency_add(&qp->dev->fault_latency, usec);
+	trace_rxo_resume(qp, park, usec, err);
 	/* Pairs with rxo_park_waiting(): err is seen with the state. */
 	smp_store_release(&park->state, RXO_PARK_DONE);
 	rxo_run_kick(qp, RXO_EV_RESUME);
@@ -34,11 +40,25 @@ void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
 	INIT_WORK(&park->work, rxo_park_work);
 }
 
+/* @left bytes are in the region from park->addr on. */
+static void rxo_park_look_ahead(struct rxo_park *park, size_t rest, u64 left)
+{
+	unsigned long end = PAGE_ALIGN(park->next);
+
+	if (park->addr <= end && park->addr + park->need > end)
+		park->ahead = clamp_t(size_t, park->ahead * 2,
+				      RXO_STREAM_AHEAD_MIN,
+				      RXO_STREAM_AHEAD_MAX);
+	else
+		park->ahead = 0;
+	rest = min_t(u64, max(rest, park->ahead), left);
+	park->want = max_t(size_t, park->need, min(rest, RXO_FAULT_AHEAD));
+	park->next = park->addr + park->want;
+}
+
 int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	     size_t rest, enum rxo_dir dir)
 {
-	u64 left = mr->len - (iova - mr->iova);
-
 	int err = park->err;
 
 	rxo_run_assert(park->qp);
@@ -57,12 +77,13 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	park->mirror = mr->mirror;
 	park->addr = iova - mr->iova + mr->va;
 	park->need = need;
-	park->want = max_t(size_t, need,
-			   min3((u64)rest, left, (u64)RXO_FAULT_AHEAD));
+	rxo_park_look_ahead(park, rest, mr->len - (iova - mr->iova));
 	park->write = dir == RXO_TO_MR;
 	park->state = RXO_PARK_WAITING;
+	park->begun = ktime_get();
 	hmm_mirror_hold(park->mirror);
 	rxo_count(park->qp->dev, parks);
+	trace_rxo_park(park->qp, park);
 	queue_work(park->wq, &park->work);
 	return -EAGAIN;
 }

@@ -20,6 +20,13 @@ struct rxo_qp;
 #define RXO_FAULT_AHEAD SZ_4M
 
 /*
+ * And beyond it, in the same region, for a stream: a fault that goes on where the one
+ * before it ended looks ahead, each time twice as far as the last.
+ */
+#define RXO_STREAM_AHEAD_MIN SZ_64K
+#define RXO_STREAM_AHEAD_MAX SZ_1M
+
+/*
  * A side gives up after so many faults in a row whose pages were gone again before
  * their use, if they also took so long: an invalidation that is held up while it
  * has the leaf makes many quick misses, and that is no error.
@@ -45,6 +52,9 @@ enum rxo_park_state {
  * @need: bytes that the packet at hand needs
  * @want: bytes to fault in one go, at least @need
  * @write: for writing
+ * @next: where the last fault ended
+ * @ahead: bytes that it looked ahead for a stream
+ * @begun: when this one was asked for
  * @err: of the last fault, for @need bytes, until the side looks
  * @tries: faults since the side last made progress
  * @since: when the first of these was, in jiffies
@@ -59,6 +69,9 @@ struct rxo_park {
 	size_t need;
 	size_t want;
 	bool write;
+	unsigned long next;
+	size_t ahead;
+	ktime_t begun;
 	int err;
 	unsigned int tries;
 	unsigned long since;

@@ -5,6 +5,7 @@
 #include "dev.h"
 #include "mr.h"
 #include "prefetch.h"
+#include "trace.h"
 #include "uctx.h"
 #include "wire/range.h"
 
@@ -83,6 +84,9 @@ static int rxo_prefetch_add(struct rxo_prefetch *pf, struct ib_pd *pd,
 	if (ret || !sge->length)
 		goto put_key;
 
+	atomic64_add(DIV_ROUND_UP(offset_in_page(sge->addr) + sge->length,
+				  PAGE_SIZE),
+		     &mr->prefetched);
 	hmm_mirror_hold(mr->mirror);
 	pf->ranges[pf->num].mirror = mr->mirror;
 	pf->ranges[pf->num].addr = sge->addr - mr->iova + mr->va;
@@ -122,6 +126,7 @@ int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		goto free;
 
 	rxo_count(dev, prefetches);
+	trace_rxo_prefetch(dev, pf->flags, num, flags);
 	if (!(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
 		INIT_WORK(&pf->work, rxo_prefetch_work);
 		queue_work(to_rxo_uctx(pd->uobject->context)->fault_wq,

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM rxe_odp
+
+#if !defined(RXO_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define RXO_TRACE_H
+
+#include <linux/tracepoint.h>
+
+#include "dev.h"
+#include "park.h"
+#include "qp.h"
+
+/* Which side of a QP waits */
+#define rxo_trace_side(qp, park)                  \
+	((park) == &(qp)->req.park  ? "req" :     \
+	 (park) == &(qp)->comp.park ? "comp" :    \
+				      "resp")
+
+TRACE_EVENT(rxo_park,
+	TP_PROTO(struct rxo_qp *qp, struct rxo_park *park),
+	TP_ARGS(qp, park),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(&qp->dev->ib.dev))
+		__string(side, rxo_trace_side(qp, park))
+		__field(u32, qpn)
+		__field(unsigned long, addr)
+		__field(size_t, need)
+		__field(size_t, want)
+		__field(bool, write)
+		__field(unsigned int, tries)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__assign_str(side);
+		__entry->qpn = qp->ib.qp_num;
+		__entry->addr = park->addr;
+		__entry->need = park->need;
+		__entry->want = park->want;
+		__entry->write = park->write;
+		__entry->tries = park->tries;
+	),
+	TP_printk("dev=%s qpn=%u side=%s addr=%#lx need=%zu want=%zu write=%d tries=%u",
+		  __get_str(dev), __entry->qpn, __get_str(side), __entry->addr,
+		  __entry->need, __entry->want, __entry->write,
+		  __entry->tries)
+);
+
+TRACE_EVENT(rxo_resume,
+	TP_PROTO(struct rxo_qp *qp, struct rxo_park *park, u64 usec, int err),
+	TP_ARGS(qp, park, usec, err),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(&qp->dev->ib.dev))
+		__string(side, rxo_trace_side(qp, park))
+		__field(u32, qpn)
+		__field(unsigned long, addr)
+		__field(u64, usec)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__assign_str(side);
+		__entry->qpn = qp->ib.qp_num;
+		__entry->addr = park->addr;
+		__entry->usec = usec;
+		__entry->err = err;
+	),
+	TP_printk("dev=%s qpn=%u side=%s addr=%#lx usec=%llu err=%d",
+		  __get_str(dev), __entry->qpn, __get_str(side), __entry->addr,
+		  __entry->usec, __entry->err)
+);
+
+TRACE_EVENT(rxo_prefetch,
+	TP_PROTO(struct rxo_dev *dev, unsigned int how, u32 num, u32 flags),
+	TP_ARGS(dev, how, num, flags),
+	TP_STRUCT__entry(
+		__string(dev, dev_name(&dev->ib.dev))
+		__field(unsigned int, how)
+		__field(u32, num)
+		__field(u32, flags)
+	),
+	TP_fast_assign(
+		__assign_str(dev);
+		__entry->how = how;
+		__entry->num = num;
+		__entry->flags = flags;
+	),
+	TP_printk("dev=%s how=%#x ranges=%u flags=%#x", __get_str(dev),
+		  __entry->how, __entry->num, __entry->flags)
+);
+
+#endif /* RXO_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
