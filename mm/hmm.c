@@ -183,6 +183,9 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	mirror->tgid = task_tgid_nr(current);
 	xa_init(&mirror->root);
 	mutex_init(&mirror->grow_mutex);
+	spin_lock_init(&mirror->join_lock);
+	INIT_LIST_HEAD(&mirror->bringing);
+	init_waitqueue_head(&mirror->brought);
 	spin_lock_init(&mirror->window_lock);
 	mirror->windows = RB_ROOT_CACHED;
 	mirror->reap_at = HMM_LEAF_REAP_MIN;

@@ -2,7 +2,8 @@
 /*
  * hmm_mirror: the fault.
  *
- * For each leaf of the range a loop of three steps:
+ * For each leaf of the range a loop of three steps, begun only when nobody brings
+ * the page already (hmm_join.c):
  *
  *	walk	 under leaf->fault_mutex: hmm_range_fault() takes down what the
  *		 page table maps now; it is asked to fault nothing
@@ -105,8 +106,9 @@ static int hmm_fault_again(struct hmm_fault *f, unsigned long deadline,
 }
 
 /*
- * Walk and install. Return: 0 if it is done, 1 if pages are missing, -EAGAIN if
- * an invalidation came in between, or an error.
+ * Walk and install. Return: 0 if it is done, 1 if pages are missing, 2 if somebody
+ * brings the first of them already, -EAGAIN if an invalidation came in between, or an
+ * error.
  */
 static int hmm_fault_try(struct hmm_fault *f)
 {
@@ -115,7 +117,9 @@ static int hmm_fault_try(struct hmm_fault *f)
 
 	lockdep_assert_held(&leaf->fault_mutex);
 
-	if (hmm_leaf_present(leaf, f->start, f->end, hmm_fault_rights(f)))
+	if (hmm_join_can(f))
+		return 2;
+	if (f->missing == f->end)
 		return 0;
 
 	f->walked = true;
@@ -148,7 +152,11 @@ static int hmm_fault_loop(struct hmm_fault *f)
 		if (!ret)
 			break;
 
-		if (ret > 0) {
+		if (ret == 2) {
+			ret = hmm_join_wait(f);
+			if (ret)
+				return ret;
+		} else if (ret > 0) {
 			ret = hmm_fault_fix(f);
 			if (ret) {
 				f->end = f->bad;
@@ -178,7 +186,9 @@ static int hmm_fault_leaf(struct hmm_fault *f)
 	f->leaf = hmm_leaf_get(f->mirror, f->start);
 	if (IS_ERR(f->leaf))
 		return PTR_ERR(f->leaf);
+	INIT_LIST_HEAD(&f->bringing);
 	err = hmm_fault_loop(f);
+	hmm_join_end(f);
 	hmm_leaf_put(f->leaf);
 	return err;
 }

@@ -22,6 +22,9 @@ struct hmm_fault {
 	unsigned long refused; /* below it, what the walk refused was fixed */
 	unsigned long bad; /* where fix failed */
 	unsigned long seq;
+	struct list_head bringing; /* in mirror->bringing, under join_lock */
+	unsigned long page; /* that it brings; join_lock */
+	unsigned long missing; /* the first page not there at the last look */
 	struct task_struct *task; /* who faults, for the timer */
 	struct timer_list nudge;
 	unsigned long pfns[]; /* as hmm_range_fault() gives them */
@@ -56,6 +59,16 @@ static inline bool hmm_fault_missing(const struct hmm_fault *f, unsigned int i)
 
 /* hmm_fix.c */
 int hmm_fault_fix(struct hmm_fault *f);
+
+/*
+ * hmm_join.c. _begin and _end say that @f brings the page at @addr until it is
+ * installed, or is not. _can: does somebody bring the first page that @f misses?
+ * Then _wait, without any lock, until he is done; 0 or -EINTR.
+ */
+void hmm_join_begin(struct hmm_fault *f, unsigned long addr);
+void hmm_join_end(struct hmm_fault *f);
+bool hmm_join_can(struct hmm_fault *f);
+int hmm_join_wait(struct hmm_fault *f);
 
 /* hmm_install.c */
 int hmm_fault_install(struct hmm_fault *f);

@@ -143,6 +143,7 @@ int hmm_fault_fix(struct hmm_fault *f)
 		err = -EFAULT;
 		if (refused && f->bad < f->refused)
 			break;
+		hmm_join_begin(f, f->bad);
 		err = hmm_fix_page(f, f->bad);
 		if (err)
 			break;

@@ -9,7 +9,7 @@
  *	mirror->grow_mutex -> mmap_lock
  *	leaf->fault_mutex -> mmap_lock
  *	leaf->fault_mutex -> leaf->lock
- *	leaf->fault_mutex -> mirror->window_lock (innermost)
+ *	leaf->fault_mutex -> mirror->window_lock, mirror->join_lock (innermost)
  *
  * grow_mutex and fault_mutex are never held together. Memory is allocated, and
  * so reclaimed, under each mutex but dev->lock; a notifier takes leaf->lock and, after
@@ -77,6 +77,9 @@ struct hmm_mirror {
 	struct mutex grow_mutex; /* one new leaf at a time */
 	unsigned long reap_at; /* leaves that start a reaping, grow_mutex */
 	unsigned long shrink_next; /* index to go on from, dev->lock */
+	spinlock_t join_lock;
+	struct list_head bringing; /* faults that bring a page, join_lock */
+	wait_queue_head_t brought; /* those who wait for one of these */
 	spinlock_t window_lock;
 	struct rb_root_cached windows; /* window_lock */
 	/* To print, and reap_at is compared to leaves */
@@ -144,8 +147,9 @@ void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
 extern const struct mmu_interval_notifier_ops hmm_leaf_ops;
 void hmm_leaf_lock(struct hmm_mirror_leaf *leaf) __acquires(&leaf->lock);
 void hmm_leaf_unlock(struct hmm_mirror_leaf *leaf) __releases(&leaf->lock);
-bool hmm_leaf_present(struct hmm_mirror_leaf *leaf, unsigned long start,
-		      unsigned long end, unsigned long rights);
+unsigned long hmm_leaf_first_missing(struct hmm_mirror_leaf *leaf,
+				     unsigned long start, unsigned long end,
+				     unsigned long rights);
 bool hmm_leaf_set(struct hmm_mirror_leaf *leaf, unsigned int i,
 		  unsigned long entry);
 bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,

@@ -62,19 +62,20 @@ static bool hmm_leaf_has(const struct hmm_mirror_leaf *leaf, unsigned int i,
 	return (entry & rights) == rights;
 }
 
-/* Are all pages of [start, end) there? A hint: it may be untrue by now. */
-bool hmm_leaf_present(struct hmm_mirror_leaf *leaf, unsigned long start,
-		      unsigned long end, unsigned long rights)
+/* Of the pages in [start, end); @end: none. A hint: it may be untrue by now. */
+unsigned long hmm_leaf_first_missing(struct hmm_mirror_leaf *leaf,
+				     unsigned long start, unsigned long end,
+				     unsigned long rights)
 {
 	unsigned int i = hmm_leaf_index(start);
-	unsigned int n = (end - start) >> PAGE_SHIFT;
-	bool present = true;
 
 	read_lock_bh(&leaf->lock);
-	for (; n && present; n--)
-		present = hmm_leaf_has(leaf, i++, rights);
+	for (; start < end; start += PAGE_SIZE) {
+		if (!hmm_leaf_has(leaf, i++, rights))
+			break;
+	}
 	read_unlock_bh(&leaf->lock);
-	return present;
+	return start;
 }
 
 /*

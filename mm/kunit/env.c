@@ -22,15 +22,15 @@ static bool hmm_mirror_leaf_present(struct hmm_mirror *mirror,
 				    unsigned long addr, unsigned long last,
 				    unsigned long rights)
 {
+	unsigned long end = (last & PAGE_MASK) + PAGE_SIZE;
 	struct hmm_mirror_leaf *leaf;
 	bool present;
 
 	/* Here RCU keeps the leaf until its lock is let go. */
 	rcu_read_lock();
 	leaf = xa_load(&mirror->root, addr >> HMM_LEAF_SHIFT);
-	present = leaf && hmm_leaf_present(leaf, addr & PAGE_MASK,
-					   (last & PAGE_MASK) + PAGE_SIZE,
-					   rights);
+	present = leaf && hmm_leaf_first_missing(leaf, addr & PAGE_MASK, end,
+						 rights) == end;
 	rcu_read_unlock();
 	return present;
 }

@@ -25,7 +25,8 @@
  *
  * Left out: more than one page in a leaf (an invalidation clears more than it has
  * to, never less), errors but for no mapping, signals, the end of a mirror, by when
- * readers and faults are over.
+ * readers and faults are over; and hmm_join.c: who waits there holds nothing and
+ * begins again, and whom he waits for ends, as every fault here does.
  *
  * What is in the world, -D: USERS (1, 2), RECLAIM, MUNMAP, REAP, SHRINK; STARVE is a
  * world of its own, where readers come for ever and an invalidation gets in.
@@ -570,7 +571,7 @@ active proctype kswapd()
 
 /* ---- hmm_fault.c, hmm_fix.c, hmm_install.c ---- */
 
-inline hmm_leaf_present(writes)
+inline hmm_leaf_first_missing(writes)
 {
 	atomic {
 		!leaf[l].writer -> /* read_lock_bh(), to read_unlock_bh() */
@@ -679,7 +680,7 @@ inline hmm_fault_install(writes)
 inline hmm_fault_try(writes)
 {
 	atomic { !leaf[l].fault_mutex -> alive(l); leaf[l].fault_mutex = true }
-	hmm_leaf_present(writes);
+	hmm_leaf_first_missing(writes);
 	if
 	:: ok
 	:: !ok ->

@@ -243,6 +243,43 @@ static void atomic_on_slow(void)
 	teardown();
 }
 
+/* As many QPs as there are want the same page, and the process is asked for it once. */
+static void one_fault_for_many(void)
+{
+	enum { MANY = 64 };
+	static struct ep a[MANY], b[MANY];
+	long faults = hw_counter(cfg.peer, "odp_faults");
+	struct qp_opt opt = opt_rc;
+
+	opt.send_wr = 1;
+	opt.recv_wr = 1;
+	opt.sge = 1;
+	setup(true);
+	for (int i = 0; i < MANY; i++) {
+		ep_create(&a[i], &p.na, &opt);
+		ep_create(&b[i], &p.nb, &opt);
+		ep_join(&a[i], &b[i]);
+	}
+	for (int i = 0; i < MANY; i++)
+		q_rdma(&a[i], IBV_WR_RDMA_READ, i, &fast, 64 * i, &slow, 9 * PAGE + i, 64);
+	await_asked();
+	sleep_ms(300);
+	check(asked == 1, "asked for the page %u times", asked);
+	serve = true;
+	for (int i = 0; i < MANY; i++) {
+		wc_ok(a[i].scq, i);
+		buf_moved(&fast, 64 * i, &slow, 9 * PAGE + i, 64);
+	}
+	if (faults >= 0 && strcmp(cfg.dev, cfg.peer))
+		check(hw_counter(cfg.peer, "odp_faults") == faults + 1, "%ld faults",
+		      hw_counter(cfg.peer, "odp_faults") - faults);
+	for (int i = 0; i < MANY; i++) {
+		ep_destroy(&a[i]);
+		ep_destroy(&b[i]);
+	}
+	teardown();
+}
+
 /* Other QPs of the same devices, and b's own requests, do not wait. */
 static void others_go_on(void)
 {
@@ -349,5 +386,5 @@ static void killed(void)
 TEST_MAIN(CASE(write_in_a_hurry), CASE(read_in_a_hurry), CASE(send_without_a_retry),
 	  CASE(write_to_slow), CASE(write_from_slow), CASE(read_from_slow),
 	  CASE(read_to_slow), CASE(many_reads_to_slow), CASE(send_to_slow), CASE(send_from_slow),
-	  CASE(atomic_on_slow), CASE(others_go_on), CASE(server_closes),
+	  CASE(atomic_on_slow), CASE(one_fault_for_many), CASE(others_go_on), CASE(server_closes),
 	  CASE(unmapped_meanwhile), CASE(killed))
