@@ -148,18 +148,21 @@ static void write_to_slow(void)
 }
 
 /* Time-outs of 1 ms: as long as this takes there are hundreds of them. */
+static void in_a_hurry(enum ibv_wr_opcode op)
+{
+	timeout = slow_kernel() ? 12 : 8;
+	retry = 7;
+	with(op, true);
+}
+
 static void write_in_a_hurry(void)
 {
-	timeout = 8;
-	retry = 7;
-	with(IBV_WR_RDMA_WRITE, true);
+	in_a_hurry(IBV_WR_RDMA_WRITE);
 }
 
 static void read_in_a_hurry(void)
 {
-	timeout = 8;
-	retry = 7;
-	with(IBV_WR_RDMA_READ, true);
+	in_a_hurry(IBV_WR_RDMA_READ);
 }
 
 /* Not one time-out in the second it takes. */
@@ -195,6 +198,8 @@ static void many_reads_to_slow(void)
 	const size_t len = 22 * PAGE;
 
 	depth = 128;
+	timeout = 17;
+	retry = 7;
 	setup(false);
 	for (int i = 0; i < depth; i++)
 		q_rdma(&p.a, IBV_WR_RDMA_READ, i, &slow, 77, &fast, 4001, len);
