@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(RELEASE)/build
 KERNELS := stable backports
 T ?=
 
-.PHONY: modules modules_install clean help check test test-long hostile demo shell \
+.PHONY: modules modules_install clean help check test test-long fuzz hostile demo shell \
 	setup vm-modules
 
 modules modules_install: headers
@@ -28,6 +28,7 @@ help:
 	@echo 'make test             all tests, in virtual machines with both kernels'
 	@echo 'make test T=10-host   only these suites of tests/suites'
 	@echo 'make test-long        those that take long, and the KCSAN kernel'
+	@echo 'make fuzz             the fuzz targets; TIME=600: seconds for each'
 	@echo 'make hostile          hostile packets and processes; TIME=60: seconds for each'
 	@echo 'make demo             watch a demonstration in a virtual machine'
 	@echo 'make shell            a shell in a virtual machine with the modules loaded'
@@ -47,6 +48,9 @@ test:
 
 test-long:
 	@tests/run $(or $(T),$(notdir $(wildcard tests/suites/long-*)))
+
+fuzz:
+	@TIME=$(TIME) tests/run 11-fuzz
 
 hostile:
 	@TIME=$(TIME) tests/run 50-hostile-stable

@@ -12,6 +12,7 @@
 #include "restrack.h"
 #include "verbs.h"
 #include "wire/hdr.h"
+#include "wire/rc.h"
 
 #define RXO_GID_TBL_LEN 1024
 

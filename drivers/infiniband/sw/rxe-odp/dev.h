@@ -35,7 +35,6 @@ struct rxo_netns;
 #define RXO_MAX_PD 65536
 #define RXO_MAX_AH 65536
 #define RXO_MAX_RD_ATOMIC 128
-#define RXO_MAX_MSG_LEN BIT(31)
 
 /**
  * struct rxo_dev - a device

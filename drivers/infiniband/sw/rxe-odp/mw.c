@@ -2,6 +2,7 @@
 #include "dev.h"
 #include "mr.h"
 #include "mw.h"
+#include "swqe.h"
 #include "wire/range.h"
 
 /* LOCAL_WRITE says nothing of a window, but programs give it and NICs take it. */

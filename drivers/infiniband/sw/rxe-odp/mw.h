@@ -14,6 +14,7 @@
 
 struct rxo_dev;
 struct rxo_mr;
+struct rxo_mw_bind;
 struct rxo_qp;
 
 /**
@@ -44,16 +45,6 @@ static inline struct rxo_mw *to_rxo_mw(struct ib_mw *ibmw)
 {
 	return container_of(ibmw, struct rxo_mw, ib);
 }
-
-/* What a bind asks for, copied from a WQE. */
-struct rxo_mw_bind {
-	u64 addr;
-	u64 len;
-	u32 mr_lkey;
-	u32 mw_rkey; /* the window as it is now */
-	u32 rkey; /* type 2: the key it shall have */
-	int access;
-};
 
 /* alloc_mw, dealloc_mw */
 int rxo_mw_init(struct rxo_dev *dev, struct rxo_mw *mw);

@@ -139,13 +139,14 @@ static int rxo_qp_init_sq(struct rxo_qp *qp, struct ib_ucontext *uctx,
 		return -ENOMEM;
 	}
 	req->max_wr = rxo_ring_capacity(&req->ring);
-	req->max_sge = min_t(size_t, data / sizeof(struct rxe_sge),
-			     RXO_MAX_SGE);
-	req->max_inline = data;
+	req->limits.transport = qp->transport;
+	req->limits.max_sge = min_t(size_t, data / sizeof(struct rxe_sge),
+				    RXO_MAX_SGE);
+	req->limits.max_inline = data;
 
 	cap->max_send_wr = req->max_wr;
-	cap->max_send_sge = req->max_sge;
-	cap->max_inline_data = req->max_inline;
+	cap->max_send_sge = req->limits.max_sge;
+	cap->max_inline_data = req->limits.max_inline;
 	return 0;
 }
 

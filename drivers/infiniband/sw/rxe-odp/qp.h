@@ -12,12 +12,13 @@
 #include <linux/hrtimer.h>
 #include <rdma/ib_verbs.h>
 
-#include "mw.h"
 #include "park.h"
 #include "path.h"
+#include "ref.h"
 #include "ring.h"
 #include "run.h"
 #include "srq.h"
+#include "swqe.h"
 #include "wire/packet.h"
 
 struct rxo_cq;
@@ -36,51 +37,10 @@ struct seq_file;
  */
 #define RXO_MAX_MSG_PSNS BIT(22)
 
-enum rxo_swqe_state {
-	RXO_SWQE_POSTED, /* copied, not yet begun */
-	RXO_SWQE_SENT, /* has PSNs; on the wire or about to be */
-	RXO_SWQE_DONE, /* local operation that has been executed */
-};
-
-/*
- * struct rxo_swqe - a send WQE, copied out of user memory
- * @bad: status to complete it with when its turn comes; 0 when it is sound
- */
-struct rxo_swqe {
-	u64 wr_id;
-	u64 remote_addr;
-	u64 compare_add;
-	u64 swap;
-	u32 rkey;
-	u32 opcode; /* enum ib_wr_opcode */
-	u32 flags; /* enum ib_send_flags */
-	u32 len; /* bytes of the message */
-	u32 first_psn;
-	u32 last_psn;
-	u32 num_sge;
-	u8 state; /* enum rxo_swqe_state */
-	u8 bad; /* enum ib_wc_status */
-	union {
-		__be32 imm;
-		u32 inv_rkey;
-	};
-	union {
-		struct rxo_mw_bind bind;
-		struct {
-			u32 qpn;
-			u32 qkey;
-			u32 ah;
-		} ud;
-	};
-	union {
-		DECLARE_FLEX_ARRAY(struct rxe_sge, sge);
-		DECLARE_FLEX_ARRAY(u8, inline_data);
-	};
-};
-
 /*
  * struct rxo_req - the requester's state
  * @ring: shared send queue
+ * @limits: of a WQE in it
  * @wqes: copies, as many as @ring has slots, each @stride bytes
  * @head: copied up to here, as a count (not masked)
  * @next: first WQE that has no PSNs yet
@@ -103,8 +63,7 @@ struct rxo_req {
 	void *wqes;
 	size_t stride;
 	u32 max_wr;
-	u32 max_sge;
-	u32 max_inline;
+	struct rxo_swqe_limits limits;
 	u32 head;
 	u32 next;
 	u32 cur;

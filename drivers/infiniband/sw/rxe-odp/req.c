@@ -72,11 +72,14 @@ void rxo_req_fail(struct rxo_qp *qp, enum ib_wc_status status)
 static bool rxo_req_fetch(struct rxo_qp *qp)
 {
 	struct rxo_req *req = &qp->req;
+	struct rxo_swqe *wqe;
 
 	if (rxo_ring_pending(&req->ring) <= req->head - req->tail)
 		return false;
-	rxo_swqe_copy(qp, rxo_qp_swqe(qp, req->head),
-		      rxo_ring_elem(&req->ring, req->head));
+	wqe = rxo_qp_swqe(qp, req->head);
+	rxo_swqe_copy(&req->limits, wqe, rxo_ring_elem(&req->ring, req->head));
+	if (wqe->bad)
+		rxo_count(qp->dev, bad_wqes);
 	req->head++;
 	return true;
 }

@@ -6,6 +6,7 @@
 #include "cq.h"
 #include "dev.h"
 #include "mr.h"
+#include "mw.h"
 #include "net.h"
 #include "qp.h"
 #include "resp.h"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <rdma/ib_user_verbs.h>
 
-#include "dev.h"
 #include "swqe.h"
 #include "wire/hdr.h"
+#include "wire/psn.h"
+#include "wire/rc.h"
 
 #define RXO_F_SEND BIT(0)
 #define RXO_F_WRITE BIT(1)
@@ -98,12 +99,13 @@ static void rxo_swqe_copy_op(struct rxo_swqe *wqe, const struct rxo_wr *wr,
 	}
 }
 
-static u8 rxo_swqe_copy_inline(struct rxo_qp *qp, struct rxo_swqe *wqe,
+static u8 rxo_swqe_copy_inline(const struct rxo_swqe_limits *limits,
+			       struct rxo_swqe *wqe,
 			       const struct rxe_dma_info *user)
 {
 	u32 len = READ_ONCE(user->length);
 
-	if (len > qp->req.max_inline)
+	if (len > limits->max_inline)
 		return IB_WC_LOC_QP_OP_ERR;
 	wqe->len = len;
 	wqe->num_sge = 0;
@@ -111,13 +113,14 @@ static u8 rxo_swqe_copy_inline(struct rxo_qp *qp, struct rxo_swqe *wqe,
 	return 0;
 }
 
-static u8 rxo_swqe_copy_sges(struct rxo_qp *qp, struct rxo_swqe *wqe,
+static u8 rxo_swqe_copy_sges(const struct rxo_swqe_limits *limits,
+			     struct rxo_swqe *wqe,
 			     const struct rxe_dma_info *user)
 {
 	u32 i, num = READ_ONCE(user->num_sge);
 	u64 len = 0;
 
-	if (num > qp->req.max_sge)
+	if (num > limits->max_sge)
 		return IB_WC_LOC_QP_OP_ERR;
 	for (i = 0; i < num; i++) {
 		wqe->sge[i].addr = READ_ONCE(user->sge[i].addr);
@@ -132,7 +135,8 @@ static u8 rxo_swqe_copy_sges(struct rxo_qp *qp, struct rxo_swqe *wqe,
 	return 0;
 }
 
-static u8 rxo_swqe_copy_checked(struct rxo_qp *qp, struct rxo_swqe *wqe,
+static u8 rxo_swqe_copy_checked(const struct rxo_swqe_limits *limits,
+				struct rxo_swqe *wqe,
 				const struct rxe_send_wqe *user)
 {
 	const struct rxo_wr *wr;
@@ -145,34 +149,31 @@ static u8 rxo_swqe_copy_checked(struct rxo_qp *qp, struct rxo_swqe *wqe,
 	wqe->num_sge = 0;
 	wqe->len = 0;
 	wr = rxo_wr(wqe->opcode);
-	if (!wr || !(wr->flags & RXO_F_ON(qp->transport)))
+	if (!wr || !(wr->flags & RXO_F_ON(limits->transport)))
 		return IB_WC_LOC_QP_OP_ERR;
-	if (qp->transport == RXO_UD)
+	if (limits->transport == RXO_UD)
 		rxo_swqe_copy_ud(wqe, &user->wr);
 	rxo_swqe_copy_op(wqe, wr, &user->wr);
 	if (wr->flags & RXO_F_LOCAL)
 		return 0;
 	if (wqe->flags & IB_SEND_INLINE)
 		return wr->flags & RXO_F_INLINE ?
-			       rxo_swqe_copy_inline(qp, wqe, &user->dma) :
+			       rxo_swqe_copy_inline(limits, wqe, &user->dma) :
 			       IB_WC_LOC_QP_OP_ERR;
-	bad = rxo_swqe_copy_sges(qp, wqe, &user->dma);
+	bad = rxo_swqe_copy_sges(limits, wqe, &user->dma);
 	if (!bad && wr->flags & RXO_F_ATOMIC && wqe->len != sizeof(u64))
 		bad = IB_WC_LOC_LEN_ERR;
 	return bad;
 }
 
-void rxo_swqe_copy(struct rxo_qp *qp, struct rxo_swqe *wqe,
+void rxo_swqe_copy(const struct rxo_swqe_limits *limits, struct rxo_swqe *wqe,
 		   const struct rxe_send_wqe *user)
 {
-	wqe->bad = rxo_swqe_copy_checked(qp, wqe, user);
-	if (wqe->bad)
-		rxo_count(qp->dev, bad_wqes);
+	wqe->bad = rxo_swqe_copy_checked(limits, wqe, user);
 }
 
 /* Opcode of a SEND or WRITE packet, by its place in the message. */
-static u8 rxo_swqe_opcode(const struct rxo_swqe *wqe, u32 flags, bool first,
-			  bool last)
+static u8 rxo_swqe_opcode(u32 flags, bool first, bool last)
 {
 	bool write = flags & RXO_F_WRITE;
 	u8 op;
@@ -220,7 +221,7 @@ void rxo_swqe_packet(const struct rxo_swqe *wqe, u32 off, u32 npkts,
 		pkt->ack_req = true;
 		return;
 	}
-	pkt->opcode = rxo_swqe_opcode(wqe, wr->flags, !off, last);
+	pkt->opcode = rxo_swqe_opcode(wr->flags, !off, last);
 	pkt->payload_len = min(mtu, wqe->len - off);
 	if (wr->flags & RXO_F_INV)
 		pkt->rkey = wqe->inv_rkey;

@@ -271,8 +271,8 @@ static struct ring_scribbler *ring_scribbler(struct kunit *test, bool send)
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	s->send = send;
 	s->qp.dev = &env->dev;
-	s->qp.req.max_sge = 3;
-	s->qp.req.max_inline = 3 * sizeof(struct rxe_sge);
+	s->qp.req.limits.max_sge = 3;
+	s->qp.req.limits.max_inline = 3 * sizeof(struct rxe_sge);
 	rxo_env_ring(env, &s->ring, 1,
 		     sizeof(struct rxe_send_wqe) + 3 * sizeof(struct rxe_sge));
 	spin_lock_init(&s->rq.lock);
@@ -318,11 +318,12 @@ static void ring_send_changing(struct kunit *test)
 	u64 len;
 
 	/* Exactly the room that a QP with these limits has. */
-	wqe = kunit_kzalloc(test, sizeof(*wqe) + s->qp.req.max_inline,
+	wqe = kunit_kzalloc(test, sizeof(*wqe) + s->qp.req.limits.max_inline,
 			    GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, wqe);
 	for (i = 0; i < 100000; i++) {
-		rxo_swqe_copy(&s->qp, wqe, rxo_ring_elem(&s->ring, 0));
+		rxo_swqe_copy(&s->qp.req.limits, wqe,
+			      rxo_ring_elem(&s->ring, 0));
 		if (!(i & 1023))
 			cond_resched();
 		bad += !!wqe->bad;
@@ -333,7 +334,7 @@ static void ring_send_changing(struct kunit *test)
 		KUNIT_ASSERT_LE(test, wqe->num_sge, 3);
 		if (wqe->flags & IB_SEND_INLINE) {
 			KUNIT_ASSERT_EQ(test, wqe->opcode, IB_WR_SEND);
-			KUNIT_ASSERT_LE(test, wqe->len, s->qp.req.max_inline);
+			KUNIT_ASSERT_LE(test, wqe->len, s->qp.req.limits.max_inline);
 			continue;
 		}
 		for (len = 0, k = 0; k < wqe->num_sge; k++)

@@ -5,8 +5,6 @@
  */
 #include "rc.h"
 
-#define MAX_MESSAGE 0x80000000U /* no message is longer: IBTA 9.3.3, DMA length */
-
 enum rxo_resp_psn rxo_rc_check_psn(u32 epsn, u32 psn, bool nak_sent)
 {
 	s32 diff = rxo_psn_diff(psn, epsn);
@@ -47,7 +45,7 @@ static bool check_write_length(const struct rxo_packet *pkt, u32 resid)
 {
 	if (pkt->flags & RXO_OP_RETH) {
 		resid = pkt->rdma_len;
-		if (resid > MAX_MESSAGE)
+		if (resid > RXO_MAX_MSG_LEN)
 			return false;
 	}
 	if (pkt->flags & RXO_OP_LAST)
@@ -60,7 +58,7 @@ bool rxo_check_length(const struct rxo_packet *pkt, u32 mtu, u32 resid)
 	if (!(pkt->flags & RXO_OP_REQ))
 		return false;
 	if (pkt->flags & RXO_OP_READ)
-		return pkt->rdma_len <= MAX_MESSAGE;
+		return pkt->rdma_len <= RXO_MAX_MSG_LEN;
 	if (!(pkt->flags & RXO_OP_PAYLOAD))
 		return true;
 	if (!check_packet_length(pkt, mtu))

@@ -9,6 +9,9 @@
 #include "packet.h"
 #include "psn.h"
 
+/* No message is longer (IBTA 9.3.3, DMA length). */
+#define RXO_MAX_MSG_LEN 0x80000000U
+
 /* AETH syndrome: kind in bits 6:5, credits, RNR timer or NAK code in 4:0. */
 #define RXO_SYN_KIND_MASK 0x60
 #define RXO_SYN_ACK 0x00
