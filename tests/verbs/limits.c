@@ -9,56 +9,27 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "group.h"
 #include "ops.h"
 #include "test.h"
 
-#define ROOT "/sys/fs/cgroup"
 #define MIB (1ul << 20)
 #define LEAF (2 * MIB)
 /* An entry of a CQ's ring has 64 bytes. */
 #define CQE_BYTES 64
 
-static char group[64];
-
 /* The case's process moves into a group of its own. */
 static void enter_group(void)
 {
-	if (access(ROOT "/cgroup.controllers", F_OK))
-		skip("no cgroup2 at " ROOT);
-	file_put("+memory", ROOT "/cgroup.subtree_control");
-	snprintf(group, sizeof(group), ROOT "/verbs-limits-%d", getpid());
-	check(!mkdir(group, 0755), "%s: %s", group, strerror(errno));
-	file_put("0", "%s/cgroup.procs", group);
-}
-
-static void leave_group(void)
-{
-	file_put("0", ROOT "/cgroup.procs");
-	/* Its last pages may still be on their way out. */
-	for (int i = 0; rmdir(group) && i < 50; i++)
-		sleep_ms(20);
+	group_make();
+	group_join();
 }
 
 /* Bytes of one line of memory.stat. */
 static long stat_of(const char *name)
 {
-	char path[128], line[128], format[64];
-	long value = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/memory.stat", group);
-	snprintf(format, sizeof(format), "%s %%ld", name);
-	f = fopen(path, "r");
-	check(f, "%s: %s", path, strerror(errno));
-	while (value < 0 && fgets(line, sizeof(line), f))
-		if (sscanf(line, format, &value) != 1)
-			value = -1;
-	fclose(f);
-	check(value >= 0, "no %s in memory.stat", name);
-	return value;
+	return group_value("memory.stat", name);
 }
 
 /* Has it grown by @bytes since @before? The kernel brings it up to date now and then. */
@@ -90,7 +61,7 @@ static void rings(void)
 	grown = stat_of("kernel") - before;
 	check(grown < (long)cqe * CQE_BYTES / 4, "%ld bytes left of a CQ", grown);
 	nic_close(&nic);
-	leave_group();
+	group_leave();
 }
 
 static void tables(void)
@@ -117,7 +88,7 @@ static void tables(void)
 	buf_free(&l);
 	buf_free(&r);
 	pair_close(&p);
-	leave_group();
+	group_leave();
 }
 
 static void at_the_limit(void)
@@ -134,16 +105,16 @@ static void at_the_limit(void)
 	before = stat_of("kernel");
 	snprintf(max, sizeof(max), "%ld",
 		 before + stat_of("anon") + stat_of("file") + (long)(2 * MIB));
-	file_put(max, "%s/memory.max", group);
+	group_put(max, "memory.max");
 	cq = ibv_create_cq(nic.ctx, 60000, NULL, NULL, 0);
 	check(!cq, "a CQ of 4 MiB with 2 MiB left");
 	check(errno == ENOMEM, "%s instead of ENOMEM", strerror(errno));
 	grown = stat_of("kernel") - before;
 	check(grown < (long)MIB, "%ld bytes left of a CQ that was refused", grown);
 	cq_free(cq_new(&nic, 1000));
-	file_put("max", "%s/memory.max", group);
+	group_put("max", "memory.max");
 	nic_close(&nic);
-	leave_group();
+	group_leave();
 }
 
 TEST_MAIN(CASE(rings), CASE(tables), CASE(at_the_limit))

@@ -12,33 +12,17 @@
 #include <unistd.h>
 
 #include "ops.h"
+#include "pages.h"
 #include "test.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
 
-#define HUGE (2ul << 20)
 #define HUGES 3
 
 static struct pair p;
 static struct buf l, r;
-
-/* A mapping of @HUGES huge pages' size at a multiple of it. */
-static uint8_t *aligned_map(void)
-{
-	size_t len = (HUGES + 1) * HUGE;
-	uint8_t *all = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint8_t *at;
-
-	check(all != MAP_FAILED, "mmap: %s", strerror(errno));
-	at = (uint8_t *)(((uintptr_t)all + HUGE - 1) & ~(HUGE - 1));
-	if (at != all)
-		munmap(all, at - all);
-	munmap(at + HUGES * HUGE, all + len - (at + HUGES * HUGE));
-	return at;
-}
 
 static void setup(uint8_t *map)
 {
@@ -57,11 +41,6 @@ static void teardown(void)
 	buf_free(&l);
 	buf_free(&r);
 	pair_close(&p);
-}
-
-static long huge_kb(void)
-{
-	return proc_value("/proc/self/smaps_rollup", "AnonHugePages");
 }
 
 /* Short and long ones over both inner borders, and at the ends. */
@@ -85,19 +64,10 @@ static void across(void)
 	buf_check(&l, "local memory");
 }
 
-static uint8_t *thp_map(void)
-{
-	uint8_t *map = aligned_map();
-
-	if (madvise(map, HUGES * HUGE, MADV_HUGEPAGE))
-		skip("no transparent huge pages: %s", strerror(errno));
-	return map;
-}
-
 static void transparent(void)
 {
 	need_odp();
-	setup(thp_map());
+	setup(huge_map_transparent(HUGES));
 	if (huge_kb() < (long)(HUGES * HUGE / 1024))
 		skip("only %ld kB in huge pages", huge_kb());
 	across();
@@ -110,7 +80,7 @@ static void transparent_cold(void)
 	uint8_t *map;
 
 	need_odp();
-	map = thp_map();
+	map = huge_map_transparent(HUGES);
 	setup(map);
 	/* Give them back: zeros from here on, and the next touch is the device's. */
 	check(!madvise(map, HUGES * HUGE, MADV_DONTNEED), "madvise");
@@ -127,7 +97,7 @@ static void split(void)
 	uint8_t *map;
 
 	need_odp();
-	map = thp_map();
+	map = huge_map_transparent(HUGES);
 	setup(map);
 	across();
 	check(!mprotect(map + 9 * PAGE, PAGE, PROT_READ), "mprotect");
@@ -154,7 +124,7 @@ static void collapse(void)
 	uint8_t *map;
 
 	need_odp();
-	map = aligned_map();
+	map = huge_map(HUGES);
 	check(!madvise(map, HUGES * HUGE, MADV_NOHUGEPAGE), "madvise");
 	setup(map);
 	across();

@@ -5,44 +5,18 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "ops.h"
+#include "pages.h"
+#include "swap.h"
 #include "test.h"
 
 #define PAGES 64
-#define SWAP_FILE "/var/tmp/verbs-test-swap"
 
 static struct pair p;
 static struct buf l, r;
-
-/*
- * zram where there is one, else a file on the disk. The first case makes it, the
- * last one takes it away again.
- */
-static void swap_on(void)
-{
-	if (!shell("grep -q ^/ /proc/swaps"))
-		return;
-	if (!shell("modprobe zram num_devices=1 2>/dev/null && "
-		   "echo 64M >/sys/block/zram0/disksize && "
-		   "mkswap /dev/zram0 >/dev/null && swapon /dev/zram0"))
-		return;
-	if (shell("rm -f " SWAP_FILE " && "
-		  "dd if=/dev/zero of=" SWAP_FILE " bs=1M count=64 status=none && "
-		  "chmod 600 " SWAP_FILE " && mkswap " SWAP_FILE " >/dev/null && "
-		  "swapon " SWAP_FILE))
-		skip("no swap can be made");
-}
-
-static void swap_off(void)
-{
-	check(!shell("swapoff -a"), "swapoff");
-	shell("rm -f " SWAP_FILE "; rmmod zram 2>/dev/null");
-}
 
 static void setup(void)
 {
@@ -64,22 +38,6 @@ static void teardown(void)
 	pair_close(&p);
 }
 
-/* How many pages of @b are in swap, by pagemap's bit 62. */
-static unsigned int swapped(const struct buf *b)
-{
-	uint64_t e[PAGES];
-	unsigned int n = 0;
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-
-	check(fd >= 0, "pagemap: %s", strerror(errno));
-	check(pread(fd, e, sizeof(e), (uintptr_t)b->map / PAGE * 8) == sizeof(e),
-	      "pagemap");
-	close(fd);
-	for (int i = 0; i < PAGES; i++)
-		n += e[i] >> 62 & 1;
-	return n;
-}
-
 static void page_out(const struct buf *b)
 {
 	unsigned int n = 0;
@@ -88,7 +46,7 @@ static void page_out(const struct buf *b)
 	for (int i = 0; i < 20 && n < PAGES; i++) {
 		check(!madvise(b->map, b->size, MADV_PAGEOUT), "madvise: %s",
 		      strerror(errno));
-		n = swapped(b);
+		n = pages_with(b, PM_SWAP);
 		if (n < PAGES)
 			sleep_ms(10);
 	}

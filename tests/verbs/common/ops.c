@@ -258,6 +258,22 @@ void do_read(struct ep *e, struct buf *local, size_t l_off, struct buf *remote,
 	buf_moved(local, l_off, remote, r_off, len);
 }
 
+void do_all_at(struct pair *p, struct buf *l, struct buf *r, size_t at, size_t len,
+	       const char *file, int line)
+{
+	do_read(&p->a, l, rnd_range(0, PAGE), r, at, len);
+	do_write(&p->b, r, at, l, rnd_range(0, PAGE), len);
+	buf_check_at(l, file, line, "what was read");
+	do_write(&p->a, l, rnd_range(0, PAGE), r, at, len);
+	buf_check_at(r, file, line, "what was written");
+	do_read(&p->b, r, at, l, rnd_range(0, PAGE), len);
+	buf_check_at(r, file, line, "what was fetched");
+	do_send(p, l, rnd_range(0, PAGE), r, at, len);
+	buf_check_at(r, file, line, "what was received");
+	do_read(&p->a, l, rnd_range(0, PAGE), r, at, len);
+	buf_check_at(l, file, line, "what was read back");
+}
+
 void pair_works(struct pair *p)
 {
 	struct buf l, r;

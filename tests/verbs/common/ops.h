@@ -76,6 +76,15 @@ void do_write(struct ep *e, struct buf *local, size_t l_off, struct buf *remote,
 void do_read(struct ep *e, struct buf *local, size_t l_off, struct buf *remote,
 	     size_t r_off, size_t len);
 
+/*
+ * The same for all of these, with @len bytes at @at of @r in every part: they are
+ * written, read and sent to from side a, and b writes and reads from and to them. @l must have room for a page
+ * more than @len. Both are compared afterwards.
+ */
+void do_all_at(struct pair *p, struct buf *l, struct buf *r, size_t at, size_t len,
+	       const char *file, int line);
+#define do_all(p, l, r, at, len) do_all_at(p, l, r, at, len, __FILE__, __LINE__)
+
 /* A small checked transfer of every kind: does this pair still work? */
 void pair_works(struct pair *p);
 

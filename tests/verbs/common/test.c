@@ -188,6 +188,21 @@ long proc_value(const char *path, const char *name)
 	return v;
 }
 
+long proc_vmstat(const char *name)
+{
+	char line[128], format[64];
+	long value = 0;
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	check(f, "vmstat: %s", strerror(errno));
+	snprintf(format, sizeof(format), "%s %%ld", name);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, format, &value) == 1)
+			break;
+	fclose(f);
+	return value;
+}
+
 void child_await(pid_t pid)
 {
 	uint64_t end = now_ms() + WAIT_MS;

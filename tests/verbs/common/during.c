@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#include <string.h>
+
+#include "during.h"
+#include "test.h"
+
+static void *over_and_over(void *arg)
+{
+	struct during *d = arg;
+
+	while (!d->stop) {
+		d->fn(d->arg);
+		d->times++;
+	}
+	return NULL;
+}
+
+void during_start(struct during *d, void (*fn)(void *arg), void *arg)
+{
+	memset(d, 0, sizeof(*d));
+	d->fn = fn;
+	d->arg = arg;
+	check(!pthread_create(&d->thread, NULL, over_and_over, d), "pthread_create");
+	while (!d->times)
+		sleep_ms(1);
+}
+
+unsigned long during_stop(struct during *d)
+{
+	d->stop = true;
+	pthread_join(d->thread, NULL);
+	return d->times;
+}
