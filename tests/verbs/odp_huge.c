@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "during.h"
 #include "ops.h"
 #include "pages.h"
 #include "test.h"
@@ -137,6 +138,54 @@ static void collapse(void)
 	teardown();
 }
 
+static volatile unsigned int collapses;
+
+static void split_and_collapse(void *map)
+{
+	char range[64];
+	int fd = open("/sys/kernel/debug/split_huge_pages", O_WRONLY | O_CLOEXEC);
+
+	/* Where the kernel does not split at will, a change of rights does it in part. */
+	snprintf(range, sizeof(range), "%d,%p,%p", getpid(), map, map + HUGES * HUGE);
+	if (fd < 0 || write(fd, range, strlen(range)) < 0)
+		check(!mprotect(map + HUGE + PAGE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) &&
+		      !mprotect(map + HUGE + PAGE, PAGE, PROT_READ | PROT_WRITE),
+		      "mprotect: %s", strerror(errno));
+	close(fd);
+	for (int i = 0; i < HUGES; i++)
+		collapses += !madvise(map + i * HUGE, HUGE, MADV_COLLAPSE);
+}
+
+/* Again and again while the device uses them, across a border of two. */
+static void under_traffic(void)
+{
+	long splits = proc_vmstat("thp_split_pmd");
+	struct during d;
+	uint8_t *map;
+
+	need_odp();
+	map = huge_map_transparent(HUGES);
+	setup(map);
+	during_start(&d, split_and_collapse, map);
+	for (int i = 0; i < 40; i++) {
+		size_t len = rnd_range(1, 70001);
+		size_t at = rnd_range(1, HUGES - 1) * HUGE - rnd_range(0, len);
+
+		do_write(&p.a, &l, rnd_range(0, PAGE), &r, at, len);
+		do_read(&p.a, &l, rnd_range(0, PAGE), &r, at, len);
+		do_send(&p, &l, rnd_range(0, PAGE), &r, at, len);
+		do_write(&p.b, &r, at, &l, rnd_range(0, PAGE), len);
+		buf_check(&l, "local memory");
+		buf_check(&r, "remote memory");
+	}
+	during_stop(&d);
+	teardown();
+	splits = proc_vmstat("thp_split_pmd") - splits;
+	if (!collapses || !splits)
+		skip("nothing wrong, but %u huge pages were put together and %ld split",
+		     collapses, splits);
+}
+
 static int set_hugetlb(int n)
 {
 	int fd = open("/proc/sys/vm/nr_hugepages", O_WRONLY), ok;
@@ -183,4 +232,4 @@ static void hugetlb_shared(void)
 }
 
 TEST_MAIN(CASE(transparent), CASE(transparent_cold), CASE(split), CASE(collapse),
-	  CASE(hugetlb_private), CASE(hugetlb_shared))
+	  CASE(under_traffic), CASE(hugetlb_private), CASE(hugetlb_shared))
