@@ -21,6 +21,7 @@ struct nth_call {
 	bool may_not_fail;	/* it must cope */
 	bool any_errno;
 	bool bare;		/* it may well have nothing that can fail */
+	bool sparse;		/* of many thousand only some, fewer and fewer, at random */
 };
 
 #define NTH_CALL(name_, prepare_, call_, undo_, ...)		\
