@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/etherdevice.h>
+#include <linux/mm.h>
 #include <linux/rtnetlink.h>
 #include <net/addrconf.h>
 #include <rdma/ib_addr.h>
@@ -196,6 +197,7 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	destroy_workqueue(dev->run_wq);
 	rxo_netns_put(dev->netns);
 	hmm_mirror_device_fini(&dev->mirrors);
+	WARN_ON(atomic_read(&dev->queued));
 	WARN_ON(!xa_empty(&dev->keys));
 	xa_destroy(&dev->keys);
 	WARN_ON(!xa_empty(&dev->ahs));
@@ -239,6 +241,12 @@ static void rxo_dev_init_ib(struct rxo_dev *dev, struct net_device *ndev)
 	ib_set_device_ops(ib, &rxo_restrack_ops);
 }
 
+/* A packet of 4 KiB takes two pages and a little. */
+static int rxo_dev_max_queued(void)
+{
+	return min_t(unsigned long, totalram_pages() / 16 / 2, INT_MAX);
+}
+
 int rxo_dev_create(const char *name, struct net_device *ndev,
 		   struct rxo_netns *netns)
 {
@@ -262,6 +270,7 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev->next_key = get_random_u32_inclusive(1, BIT(24) - 1);
 	INIT_LIST_HEAD(&dev->link);
+	dev->max_queued = rxo_dev_max_queued();
 	dev->netns = netns;
 	dev->port_state = rxo_port_state(ndev);
 	rxo_dev_init_ib(dev, ndev);

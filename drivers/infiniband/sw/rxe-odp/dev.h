@@ -50,6 +50,8 @@ struct rxo_netns;
  * @next_key: where the search for a free key goes on
  * @ahs: number to handle of an address handle
  * @run_wq: what is left when a run's budget is spent; never sleeps
+ * @queued: packets that wait for QPs, beyond those that each queue has for itself
+ * @max_queued: of these; a 16th of the machine's memory if all are large
  * @stats: see stats.h
  * @fault_latency: from a miss until its pages are there
  * @debugfs: its folder
@@ -68,6 +70,8 @@ struct rxo_dev {
 	u32 next_key;
 	struct xarray ahs;
 	struct workqueue_struct *run_wq;
+	atomic_t queued;
+	int max_queued;
 	struct rxo_stats __percpu *stats;
 	struct rxo_latency fault_latency;
 	struct dentry *debugfs;

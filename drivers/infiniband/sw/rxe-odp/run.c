@@ -16,6 +16,13 @@
 #define RXO_RUN_QUEUE 1024
 #define RXO_RUN_QUEUE_UNRELIABLE 4096
 
+/*
+ * So many of a queue are its own. The others are counted for the whole device, which
+ * has a limit: they are nobody's memory to the kernel's accounts, and a process that
+ * parks thousands of QPs would fill the machine with them.
+ */
+#define RXO_RUN_OWN 64
+
 /* Steps between two looks at what softirqs have brought on this CPU. */
 #define RXO_RUN_BATCH 16
 
@@ -128,12 +135,6 @@ void rxo_run_later(struct rxo_qp *qp)
 			      HRTIMER_MODE_REL_SOFT);
 }
 
-static u32 rxo_run_queue(const struct rxo_qp *qp)
-{
-	return qp->transport == RXO_RC ? RXO_RUN_QUEUE :
-					 RXO_RUN_QUEUE_UNRELIABLE;
-}
-
 void rxo_run_init(struct rxo_qp *qp)
 {
 	struct rxo_run *run = &qp->run;
@@ -160,6 +161,46 @@ void rxo_run_kick(struct rxo_qp *qp, u32 events)
 	spin_unlock_bh(&run->lock);
 	if (mine)
 		rxo_run(qp);
+}
+
+static u32 rxo_run_queue(const struct rxo_qp *qp)
+{
+	return qp->transport == RXO_RC ? RXO_RUN_QUEUE :
+					 RXO_RUN_QUEUE_UNRELIABLE;
+}
+
+static bool rxo_run_queue_add(struct rxo_qp *qp, struct sk_buff_head *queue,
+			      struct sk_buff *skb)
+{
+	u32 len = skb_queue_len(queue);
+
+	lockdep_assert_held(&qp->run.lock);
+	if (len >= rxo_run_queue(qp))
+		return false;
+	if (len >= RXO_RUN_OWN &&
+	    atomic_inc_return(&qp->dev->queued) > qp->dev->max_queued) {
+		atomic_dec(&qp->dev->queued);
+		return false;
+	}
+	__skb_queue_tail(queue, skb);
+	return true;
+}
+
+/* @n packets are taken out of @queue. */
+static void rxo_run_queue_sub(struct rxo_qp *qp, struct sk_buff_head *queue,
+			      u32 n)
+{
+	u32 len = skb_queue_len(queue);
+
+	lockdep_assert_held(&qp->run.lock);
+	if (len > RXO_RUN_OWN)
+		atomic_sub(min(n, len - RXO_RUN_OWN), &qp->dev->queued);
+}
+
+static void rxo_run_queue_purge(struct rxo_qp *qp, struct sk_buff_head *queue)
+{
+	rxo_run_queue_sub(qp, queue, skb_queue_len(queue));
+	__skb_queue_purge(queue);
 }
 
 /* A stranger takes nobody's place in the queue, and nobody runs for one. */
@@ -194,13 +235,12 @@ void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
 		kfree_skb(skb);
 		return;
 	}
-	if (skb_queue_len(queue) >= rxo_run_queue(qp)) {
+	if (!rxo_run_queue_add(qp, queue, skb)) {
 		spin_unlock_bh(&run->lock);
 		rxo_count(qp->dev, rcvd_queue_full);
 		kfree_skb(skb);
 		return;
 	}
-	__skb_queue_tail(queue, skb);
 	run->events |= RXO_EV_PACKET;
 	mine = !run->busy && !run->entering;
 	if (mine)
@@ -238,8 +278,8 @@ void rxo_run_purge(struct rxo_qp *qp)
 	hrtimer_cancel(&run->later);
 	spin_lock_bh(&run->lock);
 	run->events = 0;
-	__skb_queue_purge(&run->requests);
-	__skb_queue_purge(&run->responses);
+	rxo_run_queue_purge(qp, &run->requests);
+	rxo_run_queue_purge(qp, &run->responses);
 	spin_unlock_bh(&run->lock);
 }
 
@@ -250,6 +290,7 @@ struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue)
 	if (skb_queue_empty_lockless(queue))
 		return NULL;
 	spin_lock_bh(&qp->run.lock);
+	rxo_run_queue_sub(qp, queue, 1);
 	skb = __skb_dequeue(queue);
 	spin_unlock_bh(&qp->run.lock);
 	return skb;

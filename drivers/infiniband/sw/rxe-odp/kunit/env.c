@@ -34,6 +34,7 @@ int rxo_env_init(struct kunit *test)
 	hmm_mirror_device_init(&env->dev.mirrors);
 	xa_init_flags(&env->dev.keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
 	env->dev.next_key = 1;
+	env->dev.max_queued = INT_MAX;
 	env->dev.stats = alloc_percpu(struct rxo_stats);
 	env->dev.run_wq = alloc_workqueue("kunit_run", WQ_UNBOUND, 0);
 	env->fault_wq = alloc_workqueue("kunit_fault", WQ_UNBOUND, 0);

@@ -19,6 +19,7 @@
 
 /* As run.c says. */
 #define RUN_QUEUE 1024
+#define RUN_OWN 64
 #define RUN_BATCH 16
 #define RUN_BUDGET 256
 #define RUN_BUDGET_SOFTIRQ 64
@@ -286,6 +287,35 @@ static void run_queue_full(struct kunit *test)
 	run_check(test, r);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_no_qp),
 			RUN_QUEUE);
+}
+
+/* The device has a limit for all its queues; what each has of its own is not in it. */
+static void run_device_full(struct kunit *test)
+{
+	const struct rxo_packet pkt = { .flags = RXO_OP_REQ };
+	struct run_env *r = run_env_get(test);
+	struct rxo_dev *dev = &r->env->dev;
+	struct sk_buff *skb;
+	unsigned int i;
+
+	dev->max_queued = 7;
+	rxo_run_enter(&r->qp);
+	for (i = 0; i < RUN_OWN + 7; i++)
+		run_give(r, true);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->queued), 7);
+	skb = run_alloc();
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	rxo_run_packet(&r->qp, skb, &pkt);
+	KUNIT_EXPECT_EQ(test, skb_queue_len(&r->qp.run.requests), RUN_OWN + 7);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->queued), 7);
+	/* Another queue has its own as well. */
+	for (i = 0; i < RUN_OWN; i++)
+		run_give(r, false);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_queue_full),
+			1);
+	rxo_run_leave(&r->qp);
+	run_check(test, r);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->queued), 0);
 }
 
 /* Purging leaves nothing, and is no step. */
@@ -592,6 +622,7 @@ static struct kunit_case run_cases[] = {
 	KUNIT_CASE(run_budget_softirq),
 	KUNIT_CASE(run_enter_first),
 	KUNIT_CASE(run_queue_full),
+	KUNIT_CASE(run_device_full),
 	KUNIT_CASE(run_purge),
 	KUNIT_CASE(run_race),
 	KUNIT_CASE(run_later),
