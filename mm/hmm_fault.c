@@ -79,15 +79,16 @@ static int hmm_fault_walk(struct hmm_fault *f)
 	return err == -EBUSY ? -EAGAIN : err;
 }
 
-static bool hmm_fault_any_missing(const struct hmm_fault *f)
+/* Of what the walk has found; f->end: nothing is missing. */
+static unsigned long hmm_fault_first_missing(const struct hmm_fault *f)
 {
 	unsigned int i;
 
 	for (i = 0; i < hmm_fault_pages(f); i++) {
 		if (hmm_fault_missing(f, i))
-			return true;
+			break;
 	}
-	return false;
+	return f->start + i * PAGE_SIZE;
 }
 
 /*
@@ -113,6 +114,7 @@ static int hmm_fault_again(struct hmm_fault *f, unsigned long deadline,
 static int hmm_fault_try(struct hmm_fault *f)
 {
 	struct hmm_mirror_leaf *leaf = f->leaf;
+	unsigned long missing;
 	int ret;
 
 	lockdep_assert_held(&leaf->fault_mutex);
@@ -127,8 +129,12 @@ static int hmm_fault_try(struct hmm_fault *f)
 	ret = hmm_fault_walk(f);
 	if (ret)
 		return ret;
-	if (!(f->flags & HMM_MIRROR_SNAPSHOT) && hmm_fault_any_missing(f))
+	missing = hmm_fault_first_missing(f);
+	if (!(f->flags & HMM_MIRROR_SNAPSHOT) && missing < f->end) {
+		/* Whoever gets the mutex next is to know. */
+		hmm_join_begin(f, missing);
 		return 1;
+	}
 	return hmm_fault_install(f);
 }
 

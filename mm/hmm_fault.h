@@ -17,6 +17,7 @@ struct hmm_fault {
 	unsigned long end;
 	unsigned int flags;
 	bool walked; /* not everything was there already */
+	bool waited; /* for somebody who brought a page */
 	unsigned int set; /* pages installed by the last try */
 	unsigned int fixed; /* pages faulted in so far */
 	unsigned long refused; /* below it, what the walk refused was fixed */

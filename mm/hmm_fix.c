@@ -15,25 +15,6 @@
 
 #include "hmm_fault.h"
 
-/* May the access have the page at @addr at all? */
-static int hmm_fix_check(struct hmm_fault *f, unsigned long addr,
-			 struct vm_area_struct **vma)
-{
-	struct mm_struct *mm = f->mirror->mm;
-
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	/* The OOM killer took pages away; what is read now would be zeroes. */
-	if (check_stable_address_space(mm))
-		return -EFAULT;
-	*vma = vma_lookup(mm, addr);
-	if (!*vma || !hmm_may_read(*vma))
-		return -EFAULT;
-	if (f->flags & HMM_MIRROR_WRITE && !hmm_fault_may_write(*vma))
-		return -EPERM;
-	return 0;
-}
-
 /* The process is being killed, or nobody lives in its address space any more. */
 static bool hmm_fix_is_pointless(struct mm_struct *mm)
 {
@@ -48,6 +29,28 @@ static bool hmm_fix_is_pointless(struct mm_struct *mm)
 	rcu_read_unlock();
 #endif
 	return pointless;
+}
+
+/* May the access have the page at @addr at all? */
+static int hmm_fix_check(struct hmm_fault *f, unsigned long addr,
+			 struct vm_area_struct **vma)
+{
+	struct mm_struct *mm = f->mirror->mm;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	/* Or a thousand that waited would wait on, one after the other. */
+	if (f->waited && hmm_fix_is_pointless(mm))
+		return -ESRCH;
+	/* The OOM killer took pages away; what is read now would be zeroes. */
+	if (check_stable_address_space(mm))
+		return -EFAULT;
+	*vma = vma_lookup(mm, addr);
+	if (!*vma || !hmm_may_read(*vma))
+		return -EFAULT;
+	if (f->flags & HMM_MIRROR_WRITE && !hmm_fault_may_write(*vma))
+		return -EPERM;
+	return 0;
 }
 
 /* Runs while the fault waits for userfaultfd: make it look around. */

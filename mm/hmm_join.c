@@ -22,8 +22,8 @@ void hmm_join_begin(struct hmm_fault *f, unsigned long addr)
 	bool moved;
 
 	spin_lock(&mirror->join_lock);
-	moved = !list_empty(&f->bringing);
-	if (!moved)
+	moved = !list_empty(&f->bringing) && f->page != addr;
+	if (list_empty(&f->bringing))
 		list_add(&f->bringing, &mirror->bringing);
 	f->page = addr;
 	spin_unlock(&mirror->join_lock);
@@ -73,6 +73,7 @@ bool hmm_join_can(struct hmm_fault *f)
 int hmm_join_wait(struct hmm_fault *f)
 {
 	hmm_join_end(f);
+	f->waited = true;
 	return wait_event_killable(f->mirror->brought,
 				   !hmm_join_is_brought(f, f->missing)) ?
 		       -EINTR : 0;

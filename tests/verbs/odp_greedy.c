@@ -71,4 +71,108 @@ static void others_go_on(void)
 	child_kill(pid);
 }
 
-TEST_MAIN(CASE(others_go_on))
+#define QPS 160
+
+/*
+ * Packets that wait for a page are nobody's memory to the kernel's accounts: a
+ * process whose pages never come may not fill the machine with them.
+ */
+static void queues_are_bounded(void)
+{
+	static struct ep a[QPS], b[QPS];
+	struct qp_opt opt = opt_rc;
+	struct buf l, r;
+	struct pair p, q;
+	long free_before, taken;
+	size_t len;
+	int uffd;
+
+	need_odp();
+	opt.send_wr = 1;
+	opt.recv_wr = 1;
+	opt.sge = 1;
+	opt.timeout = 20;
+	pair_open(&p, NULL);
+	pair_open(&q, NULL);
+	/* As much as a requester has on its way at most. */
+	len = 256 * mtu_bytes(pair_mtu(&p));
+	buf_new(&l, len);
+	buf_new(&r, len);
+	uffd = buf_withhold(&r, O_CLOEXEC);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	for (int i = 0; i < QPS; i++) {
+		ep_create(&a[i], &p.na, &opt);
+		ep_create(&b[i], &p.nb, &opt);
+		ep_join(&a[i], &b[i]);
+	}
+	free_before = proc_value("/proc/meminfo", "MemFree");
+	for (int i = 0; i < QPS; i++)
+		q_rdma(&a[i], IBV_WR_RDMA_WRITE, i, &l, 0, &r, 0, len);
+	taken = free_before - proc_value("/proc/meminfo", "MemFree");
+	check(taken < proc_value("/proc/meminfo", "MemTotal") / 8,
+	      "%ld KiB wait for one page", taken);
+	/* Others have what is theirs. */
+	pair_works(&q);
+	pair_close(&q);
+	for (int i = 0; i < QPS; i++)
+		ep_destroy(&a[i]);
+	/* Now the page comes: a QP is not destroyed before. */
+	close(uffd);
+	for (int i = 0; i < QPS; i++)
+		ep_destroy(&b[i]);
+	buf_free(&l);
+	buf_free(&r);
+	pair_close(&p);
+}
+
+static void waiting(int ready)
+{
+	static struct ep a[QPS], b[QPS];
+	struct qp_opt opt = opt_rc;
+	struct buf l, r;
+	struct pair p;
+
+	opt.send_wr = 1;
+	opt.recv_wr = 1;
+	opt.sge = 1;
+	pair_open(&p, NULL);
+	buf_new(&l, PAGE);
+	buf_new(&r, PAGE);
+	buf_withhold(&r, O_CLOEXEC);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	for (int i = 0; i < QPS; i++) {
+		ep_create(&a[i], &p.na, &opt);
+		ep_create(&b[i], &p.nb, &opt);
+		ep_join(&a[i], &b[i]);
+		q_rdma(&a[i], IBV_WR_RDMA_WRITE, i, &l, 0, &r, 0, 8);
+	}
+	check(write(ready, "", 1) == 1, "pipe");
+	/* Uninterruptibly, until the page comes, which nobody serves. */
+	ep_destroy(&b[0]);
+}
+
+/* Many QPs wait for one page, and the process is gone soon after it is killed. */
+static void killed_while_many_wait(void)
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	need_odp();
+	check(!pipe(ready), "pipe");
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (!pid) {
+		waiting(ready[1]);
+		_exit(1);
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
+		child_verdict(pid);
+	sleep_ms(300);
+	child_kill(pid);
+}
+
+TEST_MAIN(CASE(others_go_on), CASE(queues_are_bounded), CASE(killed_while_many_wait))
