@@ -20,6 +20,9 @@ static void rxo_park_work(struct work_struct *work)
 	if (err && park->want > park->need)
 		err = hmm_mirror_fault(park->mirror, park->addr, park->need,
 				       flags);
+	if (!err && park->ahead)
+		hmm_mirror_fault(park->mirror, park->addr + park->want,
+				 park->ahead, flags | HMM_MIRROR_SNAPSHOT);
 	/* Taken away while it was brought: as good as not tried. */
 	park->err = err == -EBUSY ? 0 : err;
 	hmm_mirror_put(park->mirror);
@@ -51,9 +54,10 @@ static void rxo_park_look_ahead(struct rxo_park *park, size_t rest, u64 left)
 				      RXO_STREAM_AHEAD_MAX);
 	else
 		park->ahead = 0;
-	rest = min_t(u64, max(rest, park->ahead), left);
-	park->want = max_t(size_t, park->need, min(rest, RXO_FAULT_AHEAD));
-	park->next = park->addr + park->want;
+	park->want = max_t(size_t, park->need,
+			   min3((u64)rest, left, (u64)RXO_FAULT_AHEAD));
+	park->ahead = min_t(u64, park->ahead, left - park->want);
+	park->next = park->addr + park->want + park->ahead;
 }
 
 int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,

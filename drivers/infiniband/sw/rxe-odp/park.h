@@ -21,7 +21,9 @@ struct rxo_qp;
 
 /*
  * And beyond it, in the same region, for a stream: a fault that goes on where the one
- * before it ended looks ahead, each time twice as far as the last.
+ * before it ended looks ahead, each time twice as far as the last. It takes what is
+ * mapped and brings nothing: nobody has asked for those pages, and nobody may be made
+ * to wait for them.
  */
 #define RXO_STREAM_AHEAD_MIN SZ_64K
 #define RXO_STREAM_AHEAD_MAX SZ_1M
@@ -52,8 +54,8 @@ enum rxo_park_state {
  * @need: bytes that the packet at hand needs
  * @want: bytes to fault in one go, at least @need
  * @write: for writing
- * @next: where the last fault ended
- * @ahead: bytes that it looked ahead for a stream
+ * @next: where the last fault ended, and what it looked ahead
+ * @ahead: bytes to look ahead for a stream, after @want
  * @begun: when this one was asked for
  * @err: of the last fault, for @need bytes, until the side looks
  * @tries: faults since the side last made progress
