@@ -23,6 +23,8 @@ struct test_config cfg = {
 	.seconds = 10,
 };
 
+void (*volatile test_excuse)(void);
+
 static const char *case_name = "?";
 
 uint64_t now_ms(void)
@@ -66,6 +68,11 @@ static void rnd_seed(uint64_t s)
 	for (size_t i = 0; i < ARRAY_SIZE(state); i++)
 		state[i] = splitmix(&s);
 	seeded = true;
+}
+
+void rnd_stream(uint64_t stream)
+{
+	rnd_seed(case_seed ^ splitmix(&stream));
 }
 
 uint64_t rnd(void)
@@ -122,9 +129,12 @@ static void vsay(const char *verdict, const char *where, const char *fmt,
 
 void test_fail(const char *file, int line, const char *fmt, ...)
 {
+	void (*excuse)(void) = test_excuse;
 	char where[128];
 	va_list ap;
 
+	if (excuse)
+		excuse();
 	snprintf(where, sizeof(where), " (%s:%d, SEED=%llu)",
 		 strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line,
 		 (unsigned long long)cfg.seed);

@@ -72,8 +72,16 @@ void test_skip(const char *fmt, ...)
 			fail(__VA_ARGS__);				\
 	} while (0)
 
+/*
+ * Who sets it is called first when a check fails, in its thread: where the failure is
+ * what must be, it does not return.
+ */
+extern void (*volatile test_excuse)(void);
+
 /* Random numbers: reproducible by SEED=, and not shared between threads. */
 uint64_t rnd(void);
+/* This thread draws from @stream of the case from now on, whichever thread it is. */
+void rnd_stream(uint64_t stream);
 uint64_t rnd_range(uint64_t lo, uint64_t hi);	/* both ends included */
 void rnd_fill(void *p, size_t n);
 
