@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(RELEASE)/build
 KERNELS := stable backports
 T ?=
 
-.PHONY: modules modules_install clean help check test test-long fuzz hostile demo shell \
+.PHONY: modules modules_install clean help check test test-long fuzz hostile torture demo shell \
 	setup vm-modules
 
 modules modules_install: headers
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-long        those that take long, and the KCSAN kernel'
 	@echo 'make fuzz             the fuzz targets; TIME=600: seconds for each'
 	@echo 'make hostile          hostile packets and processes; TIME=60: seconds for each'
+	@echo 'make torture          everything at once, at random; TIME=120: seconds, SEED=n'
 	@echo 'make demo             watch a demonstration in a virtual machine'
 	@echo 'make shell            a shell in a virtual machine with the modules loaded'
 	@echo 'make shell K=backports    the same with the newer kernel, or K=debug'
@@ -54,6 +55,9 @@ fuzz:
 
 hostile:
 	@TIME=$(TIME) tests/run 50-hostile-stable
+
+torture:
+	@TIME=$(or $(TIME),120) SEED=$(SEED) tests/run long-51-torture-stable
 
 demo:
 	@tests/demo/run
