@@ -177,10 +177,10 @@ int hmm_fault_install(struct hmm_fault *f)
 	hmm_leaf_unlock(leaf);
 
 	if (f->set)
-		hmm_window_faulted(f->mirror, block ? leaf->start : f->start,
-				   block ? leaf->start + HMM_LEAF_SIZE - 1 :
-					   f->end - 1,
-				   f->set);
+		hmm_window_count(f->mirror, block ? leaf->start : f->start,
+				 block ? leaf->start + HMM_LEAF_SIZE - 1 :
+					 f->end - 1,
+				 f->set, false);
 	hmm_leaf_free_table(leaf, old_table);
 	return err;
 }

@@ -157,11 +157,9 @@ bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
 unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 			    unsigned int last);
 
-/* hmm_window.c; start and last are addresses */
-void hmm_window_faulted(struct hmm_mirror *mirror, unsigned long start,
-			unsigned long last, unsigned long pages);
-void hmm_window_invalidated(struct hmm_mirror *mirror, unsigned long start,
-			    unsigned long last, unsigned long pages);
+/* hmm_window.c: @pages in [start, last] have come, or gone */
+void hmm_window_count(struct hmm_mirror *mirror, unsigned long start,
+		      unsigned long last, unsigned long pages, bool gone);
 
 /* hmm_shrink.c */
 void hmm_shrink_init(struct hmm_mirror_device *dev);

@@ -179,7 +179,7 @@ static bool hmm_leaf_invalidate(struct mmu_interval_notifier *sub,
 	hmm_stat_inc(leaf->mirror, invalidations);
 	hmm_stat_add(leaf->mirror, pages_invalidated, gone);
 	if (gone)
-		hmm_window_invalidated(leaf->mirror, first, last, gone);
+		hmm_window_count(leaf->mirror, first, last, gone, true);
 	trace_hmm_mirror_invalidate(leaf->mirror->tgid, first, last + 1,
 				    range->event, gone);
 	return true;

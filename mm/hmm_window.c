@@ -38,36 +38,25 @@ static unsigned long hmm_window_share(const struct hmm_mirror_window *window,
 	return min(pages, last - start + 1);
 }
 
-void hmm_window_faulted(struct hmm_mirror *mirror, unsigned long start,
-			unsigned long last, unsigned long pages)
+void hmm_window_count(struct hmm_mirror *mirror, unsigned long start,
+		      unsigned long last, unsigned long pages, bool gone)
 {
 	struct hmm_mirror_window *window;
 	struct interval_tree_node *node;
+	unsigned long share;
 
 	spin_lock(&mirror->window_lock);
 	for (node = interval_tree_iter_first(&mirror->windows, start, last);
 	     node; node = interval_tree_iter_next(node, start, last)) {
 		window = container_of(node, struct hmm_mirror_window, node);
-		atomic64_add(hmm_window_share(window, start, last, pages),
-			     &window->faults);
-		atomic64_inc(&window->faults_handled);
-	}
-	spin_unlock(&mirror->window_lock);
-}
-
-void hmm_window_invalidated(struct hmm_mirror *mirror, unsigned long start,
-			    unsigned long last, unsigned long pages)
-{
-	struct hmm_mirror_window *window;
-	struct interval_tree_node *node;
-
-	spin_lock(&mirror->window_lock);
-	for (node = interval_tree_iter_first(&mirror->windows, start, last);
-	     node; node = interval_tree_iter_next(node, start, last)) {
-		window = container_of(node, struct hmm_mirror_window, node);
-		atomic64_add(hmm_window_share(window, start, last, pages),
-			     &window->invalidations);
-		atomic64_inc(&window->invalidations_handled);
+		share = hmm_window_share(window, start, last, pages);
+		if (gone) {
+			atomic64_add(share, &window->invalidations);
+			atomic64_inc(&window->invalidations_handled);
+		} else {
+			atomic64_add(share, &window->faults);
+			atomic64_inc(&window->faults_handled);
+		}
 	}
 	spin_unlock(&mirror->window_lock);
 }

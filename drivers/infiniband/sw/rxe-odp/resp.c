@@ -195,22 +195,16 @@ static int rxo_resp_send_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 			      struct sk_buff *skb)
 {
 	struct rxo_resp *resp = &qp->resp;
+	bool ud = qp->transport == RXO_UD;
 	u8 grh[RXO_GRH_LEN];
-	u32 off = resp->recv_off;
+	u32 off = ud ? sizeof(grh) : resp->recv_off;
 	int ret;
 
-	if (qp->transport == RXO_UD) {
-		off = sizeof(grh);
-		if (resp->recv.len < off) {
-			rxo_resp_too_long(qp, pkt->psn);
-			return -EMSGSIZE;
-		}
-	}
-	if (pkt->payload_len > resp->recv.len - off) {
+	if ((u64)off + pkt->payload_len > resp->recv.len) {
 		rxo_resp_too_long(qp, pkt->psn);
 		return -EMSGSIZE;
 	}
-	if (qp->transport == RXO_UD) {
+	if (ud) {
 		rxo_net_grh(skb, grh);
 		ret = rxo_resp_place(qp, pkt->psn, 0, grh, sizeof(grh));
 		if (ret)
