@@ -40,11 +40,7 @@ static void setup(unsigned int access)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 /* How many of the pages from @off on are in this process's page table. */

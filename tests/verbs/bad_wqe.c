@@ -31,11 +31,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 /* The next free element, filled as a valid write of @len bytes in one SGE. */

@@ -22,11 +22,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 static void fenced(enum ibv_wr_opcode op, uint64_t id, size_t l_off, size_t r_off,

@@ -37,11 +37,7 @@ static void setup(unsigned int r_access)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 #define FLUSHABLE (ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL)

@@ -24,11 +24,7 @@ static void setup(size_t l_skew, uint64_t l_iova, size_t r_skew, uint64_t r_iova
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 static void fetch_add(size_t l_off, size_t r_off)

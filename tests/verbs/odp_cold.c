@@ -130,11 +130,7 @@ static void scattered(void)
 	wr_post(&p.a, &w);
 	wc_ok(p.b.rcq, 1);
 	wc_ok(p.a.scq, 1);
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 /* A megabyte in one message, every page of it cold on both sides. */

@@ -35,11 +35,7 @@ static void setup(bool shared)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 /* An access across the first and the last byte of the pages concerned. */

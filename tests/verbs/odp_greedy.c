@@ -62,11 +62,7 @@ static void others_go_on(void)
 	buf_reg(&r, &p.nb, ACCESS_ALL);
 	do_write(&p.a, &l, 77, &r, 4001, 3 * PAGE + 99);
 	do_read(&p.a, &l, 5, &r, 2 * PAGE + 7, 5 * PAGE + 1);
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 	/* And it can be killed all the same. */
 	child_kill(pid);
 }

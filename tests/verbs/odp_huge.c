@@ -37,11 +37,7 @@ static void setup(uint8_t *map)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 /* Short and long ones over both inner borders, and at the ends. */

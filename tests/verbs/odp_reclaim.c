@@ -44,11 +44,7 @@ static void setup(size_t size, bool shared)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 /* Cold pages are taken first; some are taken at once. */

@@ -24,11 +24,7 @@ static void from(uint32_t psn)
 		do_read(&p.a, &l, 8191, &r, 4095, 7001);
 		do_send(&p, &l, 1, &r, 9001, 3001);
 	}
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 static void just_before(void)
@@ -71,11 +67,7 @@ static void inside_a_message(enum ibv_wr_opcode op)
 			do_read(&p.a, &l, 3, &r, 4095, len);
 		else
 			do_write(&p.a, &l, 3, &r, 4095, len);
-		buf_check(&l, "local memory");
-		buf_check(&r, "remote memory");
-		buf_free(&l);
-		buf_free(&r);
-		pair_close(&p);
+		pair_end(&p, &l, &r);
 	}
 }
 
@@ -116,11 +108,7 @@ static void pipeline(void)
 	}
 	for (int i = 0; i < 60; i++)
 		wc_ok(p.a.scq, i);
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 TEST_MAIN(CASE(just_before), CASE(just_after), CASE(half_way), CASE(inside_a_read),

@@ -135,11 +135,7 @@ static void after_write(void)
 	}
 	for (int i = 0; i < 40; i++)
 		wc_ok(p.a.scq, i);
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 TEST_MAIN(CASE(sizes), CASE(several_sges), CASE(no_bytes_anywhere),

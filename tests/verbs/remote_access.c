@@ -25,11 +25,7 @@ static void setup(unsigned int access)
 
 static void teardown(void)
 {
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	pair_close(&p);
+	pair_end(&p, &l, &r);
 }
 
 static void post(enum ibv_wr_opcode op, uint64_t addr, uint32_t rkey, size_t len)

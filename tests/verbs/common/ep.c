@@ -330,3 +330,12 @@ void pair_close(struct pair *p)
 	nic_close(&p->na);
 	nic_close(&p->nb);
 }
+
+void pair_end_at(struct pair *p, struct buf *l, struct buf *r, const char *file, int line)
+{
+	buf_check_at(l, file, line, "local memory");
+	buf_check_at(r, file, line, "remote memory");
+	buf_free(l);
+	buf_free(r);
+	pair_close(p);
+}

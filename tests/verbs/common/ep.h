@@ -101,6 +101,9 @@ void pair_open(struct pair *p, const struct qp_opt *opt);
 /* Replace both QPs, after an error say. */
 void pair_renew(struct pair *p, const struct qp_opt *opt);
 void pair_close(struct pair *p);
+/* Compare and free the memory of both sides, @l of a and @r of b, and close the pair. */
+void pair_end_at(struct pair *p, struct buf *l, struct buf *r, const char *file, int line);
+#define pair_end(p, l, r) pair_end_at(p, l, r, __FILE__, __LINE__)
 
 static inline unsigned int mtu_bytes(enum ibv_mtu mtu)
 {
