@@ -43,10 +43,7 @@ static void receive_two(void)
 
 static void open_a(const struct qp_opt *opt)
 {
-	nic_open(&p.na, cfg.dev);
-	ep_create(&p.a, &p.na, opt);
-	buf_new(&l, PAGES * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
+	peer_open_a(&p, opt, &l, PAGES * PAGE);
 	buf_new(&back, PAGES * PAGE);
 	buf_reg(&back, &p.na, ACCESS_ALL);
 	buf_new(&r, PAGES * PAGE);

@@ -78,15 +78,8 @@ static void with_both_ends(void)
 /* Side a here, impatient, and b in @peer, which runs @fn. */
 static void with_peer(struct peer *peer, void (*fn)(void))
 {
-	struct qp_opt opt = opt_rc;
-
-	opt.timeout = 12;
-	opt.retry = 3;
 	peer_start(peer, &p.b, &p.nb, &r, PAGES * PAGE, fn);
-	nic_open(&p.na, cfg.dev);
-	ep_create(&p.a, &p.na, &opt);
-	buf_new(&l, PAGES * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
+	peer_open_a(&p, NULL, &l, PAGES * PAGE);
 	buf_new(&r, PAGES * PAGE);
 	peer_join(peer, &p.a, &l, &r);
 }

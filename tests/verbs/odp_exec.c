@@ -271,15 +271,8 @@ static void then_waits(void)
 
 static void open_a(struct peer *peer, void (*fn)(void))
 {
-	struct qp_opt opt = opt_rc;
-
-	opt.timeout = 12;
-	opt.retry = 3;
 	peer_start(peer, &p.b, &p.nb, &r, PAGES * PAGE, fn);
-	nic_open(&p.na, cfg.dev);
-	ep_create(&p.a, &p.na, &opt);
-	buf_new(&l, SLOTS * SLOT);
-	buf_reg(&l, &p.na, ACCESS_ALL);
+	peer_open_a(&p, NULL, &l, SLOTS * SLOT);
 	buf_new(&r, PAGES * PAGE);
 	peer_join(peer, &p.a, &l, &r);
 	/* Learn what is there. */

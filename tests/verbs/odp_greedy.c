@@ -36,25 +36,34 @@ static void greedy(int ready)
 	pause();
 }
 
-static void others_go_on(void)
+/* A child that says by @ready when it waits. */
+static pid_t start(void (*fn)(int ready))
 {
 	int ready[2];
-	struct buf l, r;
-	struct pair p;
 	pid_t pid;
 	char c;
 
-	need_odp();
 	check(!pipe(ready), "pipe");
 	pid = fork();
 	check(pid >= 0, "fork");
 	if (!pid) {
-		greedy(ready[1]);
+		fn(ready[1]);
 		_exit(1);
 	}
 	close(ready[1]);
 	if (read(ready[0], &c, 1) != 1)
 		child_verdict(pid);
+	return pid;
+}
+
+static void others_go_on(void)
+{
+	struct buf l, r;
+	struct pair p;
+	pid_t pid;
+
+	need_odp();
+	pid = start(greedy);
 	pair_open(&p, NULL);
 	buf_new_cold(&l, PAGES * PAGE);
 	buf_new_cold(&r, PAGES * PAGE);
@@ -76,7 +85,6 @@ static void others_go_on(void)
 static void queues_are_bounded(void)
 {
 	static struct ep a[QPS], b[QPS];
-	struct qp_opt opt = opt_rc;
 	struct buf l, r;
 	struct pair p, q;
 	long free_before, taken;
@@ -86,10 +94,6 @@ static void queues_are_bounded(void)
 	need_odp();
 	if (slow_kernel())
 		skip("too much for this kernel; KUnit has run_device_full");
-	opt.send_wr = 1;
-	opt.recv_wr = 1;
-	opt.sge = 1;
-	opt.timeout = 20;
 	pair_open(&p, NULL);
 	pair_open(&q, NULL);
 	/* As much as a requester has on its way at most. */
@@ -99,11 +103,7 @@ static void queues_are_bounded(void)
 	uffd = buf_withhold(&r, O_CLOEXEC);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
-	for (int i = 0; i < QPS; i++) {
-		ep_create(&a[i], &p.na, &opt);
-		ep_create(&b[i], &p.nb, &opt);
-		ep_join(&a[i], &b[i]);
-	}
+	crowd_open(&p, a, b, QPS);
 	free_before = proc_value("/proc/meminfo", "MemFree");
 	for (int i = 0; i < QPS; i++)
 		q_rdma(&a[i], IBV_WR_RDMA_WRITE, i, &l, 0, &r, 0, len);
@@ -113,12 +113,10 @@ static void queues_are_bounded(void)
 	/* Others have what is theirs. */
 	pair_works(&q);
 	pair_close(&q);
-	for (int i = 0; i < QPS; i++)
-		ep_destroy(&a[i]);
+	crowd_close(a, QPS);
 	/* Now the page comes: a QP is not destroyed before. */
 	close(uffd);
-	for (int i = 0; i < QPS; i++)
-		ep_destroy(&b[i]);
+	crowd_close(b, QPS);
 	buf_free(&l);
 	buf_free(&r);
 	pair_close(&p);
@@ -131,25 +129,18 @@ static void waiting(int ready)
 	static struct ep a[WAITERS], b[WAITERS];
 	/* Each second that one of them took would be a second of the killed process. */
 	const int n = slow_kernel() ? WAITERS / 4 : WAITERS;
-	struct qp_opt opt = opt_rc;
 	struct buf l, r;
 	struct pair p;
 
-	opt.send_wr = 1;
-	opt.recv_wr = 1;
-	opt.sge = 1;
 	pair_open(&p, NULL);
 	buf_new(&l, PAGE);
 	buf_new(&r, PAGE);
 	buf_withhold(&r, O_CLOEXEC);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
-	for (int i = 0; i < n; i++) {
-		ep_create(&a[i], &p.na, &opt);
-		ep_create(&b[i], &p.nb, &opt);
-		ep_join(&a[i], &b[i]);
+	crowd_open(&p, a, b, n);
+	for (int i = 0; i < n; i++)
 		q_rdma(&a[i], IBV_WR_RDMA_WRITE, i, &l, 0, &r, 0, 8);
-	}
 	check(write(ready, "", 1) == 1, "pipe");
 	/* Uninterruptibly, until the page comes, which nobody serves. */
 	ep_destroy(&b[0]);
@@ -158,21 +149,10 @@ static void waiting(int ready)
 /* Many QPs wait for one page, and the process is gone soon after it is killed. */
 static void killed_while_many_wait(void)
 {
-	int ready[2];
 	pid_t pid;
-	char c;
 
 	need_odp();
-	check(!pipe(ready), "pipe");
-	pid = fork();
-	check(pid >= 0, "fork");
-	if (!pid) {
-		waiting(ready[1]);
-		_exit(1);
-	}
-	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1)
-		child_verdict(pid);
+	pid = start(waiting);
 	sleep_ms(300);
 	child_kill(pid);
 }

@@ -348,9 +348,8 @@ static void poked(void)
 }
 
 /* Pages of either buffer are locked and let go, at once or when they are touched. */
-static void lock(void *arg)
+static void lock(struct traffic *t)
 {
-	struct traffic *t = arg;
 	struct buf *b = rnd_range(0, 1) ? &t->l : &t->r;
 	size_t n = rnd_range(1, 8), first = rnd_range(0, b->size / PAGE - n);
 	uint8_t *at = b->map + first * PAGE;
@@ -363,18 +362,8 @@ static void lock(void *arg)
 
 static void locked_under_traffic(void)
 {
-	struct traffic t;
-	struct during d;
-
 	need_odp();
-	pair_open(&p, NULL);
-	traffic_open(&t, &p);
-	during_start(&d, lock, &t);
-	for (int i = 0; i < 25; i++)
-		traffic_round(&t);
-	check(during_stop(&d) > 5, "hardly anything was locked");
-	traffic_close(&t);
-	pair_close(&p);
+	during_traffic(lock, "hardly anything was locked");
 }
 
 /* One memory, pinned by one MR and on demand by the other. */

@@ -37,10 +37,7 @@ static void setup(bool shared)
 	need_odp();
 	pair_open(&p, NULL);
 	buf_new(&l, 2 * PAGES * PAGE);
-	if (shared)
-		buf_new_cold(&r, PAGES * PAGE);
-	else
-		buf_new(&r, PAGES * PAGE);
+	buf_new_either(&r, PAGES * PAGE, shared);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
 	do_all(&p, &l, &r, 3, PAGES * PAGE - 9);

@@ -204,6 +204,16 @@ static void heap(void)
 	pair_close(&p);
 }
 
+/* Returns where the pages are now; the mapping stays, without them. */
+static void *move_out(void *from, size_t len)
+{
+	void *at = mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+
+	if (at == MAP_FAILED)
+		skip("no MREMAP_DONTUNMAP: %s", strerror(errno));
+	return at;
+}
+
 /* The pages go and the mapping stays, empty: two memories from then on. */
 static void pages_moved_out(void)
 {
@@ -213,10 +223,7 @@ static void pages_moved_out(void)
 		uint8_t *at;
 
 		do_all(&p, &l, &r, 3, PAGES * PAGE - 9);
-		at = mremap(r.map, PAGES * PAGE, PAGES * PAGE,
-			    MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-		if (at == MAP_FAILED)
-			skip("no MREMAP_DONTUNMAP: %s", strerror(errno));
+		at = move_out(r.map, PAGES * PAGE);
 		same(at, r.want, r.size, "the moved pages");
 		buf_adopt(&away, at, PAGES * PAGE);
 		memcpy(away.want, r.want, r.size);
@@ -246,10 +253,7 @@ static void shared_moved_out(void)
 		uint8_t *at;
 
 		do_all(&p, &l, &r, 3, PAGES * PAGE - 9);
-		at = mremap(r.map, PAGES * PAGE, PAGES * PAGE,
-			    MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-		if (at == MAP_FAILED)
-			skip("no MREMAP_DONTUNMAP: %s", strerror(errno));
+		at = move_out(r.map, PAGES * PAGE);
 		do_all(&p, &l, &r, 2 * PAGE - 5, 9 * PAGE);
 		same(at, r.want, r.size, "the pages at their new place");
 		check(!munmap(at, r.size), "munmap");
@@ -258,32 +262,17 @@ static void shared_moved_out(void)
 }
 
 /* Page tables' entries go away to another mapping, which goes away itself. */
-static void move_out(void *arg)
+static void move_some_out(struct traffic *t)
 {
-	struct buf *b = arg;
-	size_t n = rnd_range(1, 9), first = rnd_range(0, b->size / PAGE - n);
-	void *at = mremap(b->map + first * PAGE, n * PAGE, n * PAGE,
-			  MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	size_t n = rnd_range(1, 9), first = rnd_range(0, t->r.size / PAGE - n);
 
-	if (at == MAP_FAILED)
-		skip("no MREMAP_DONTUNMAP: %s", strerror(errno));
-	check(!munmap(at, n * PAGE), "munmap");
+	check(!munmap(move_out(t->r.map + first * PAGE, n * PAGE), n * PAGE), "munmap");
 }
 
 static void moved_out_under_traffic(void)
 {
-	struct traffic t;
-	struct during d;
-
 	need_odp();
-	pair_open(&p, NULL);
-	traffic_open(&t, &p);
-	during_start(&d, move_out, &t.r);
-	for (int i = 0; i < 25; i++)
-		traffic_round(&t);
-	check(during_stop(&d) > 5, "hardly anything has moved");
-	traffic_close(&t);
-	pair_close(&p);
+	during_traffic(move_some_out, "hardly anything has moved");
 }
 
 static void move_tail(void *arg)

@@ -34,10 +34,7 @@ static void setup(size_t size, bool shared)
 {
 	pair_open(&p, NULL);
 	buf_new(&l, PAGES * PAGE);
-	if (shared)
-		buf_new_cold(&r, size);
-	else
-		buf_new(&r, size);
+	buf_new_either(&r, size, shared);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
 }
@@ -234,7 +231,6 @@ static void make_small_group(void)
  */
 static void killed_by_a_peer(void)
 {
-	struct qp_opt opt = opt_rc;
 	struct traffic t;
 	struct pair own;
 	struct peer peer;
@@ -244,13 +240,8 @@ static void killed_by_a_peer(void)
 	need_odp();
 	check(!pipe(ready), "pipe");
 	make_small_group();
-	opt.timeout = 12;
-	opt.retry = 3;
 	peer_start(&peer, &p.b, &p.nb, &r, LARGE, to_be_filled);
-	nic_open(&p.na, cfg.dev);
-	ep_create(&p.a, &p.na, &opt);
-	buf_new(&l, PAGES * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
+	peer_open_a(&p, NULL, &l, PAGES * PAGE);
 	peer_join(&peer, &p.a, &l, &r);
 	check(read(ready[0], &c, 1) == 1, "pipe");
 	pair_open(&own, NULL);

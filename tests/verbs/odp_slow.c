@@ -254,17 +254,9 @@ static void one_fault_for_many(void)
 	enum { MANY = 64 };
 	static struct ep a[MANY], b[MANY];
 	long faults = hw_counter(cfg.peer, "odp_faults");
-	struct qp_opt opt = opt_rc;
 
-	opt.send_wr = 1;
-	opt.recv_wr = 1;
-	opt.sge = 1;
 	setup(true);
-	for (int i = 0; i < MANY; i++) {
-		ep_create(&a[i], &p.na, &opt);
-		ep_create(&b[i], &p.nb, &opt);
-		ep_join(&a[i], &b[i]);
-	}
+	crowd_open(&p, a, b, MANY);
 	for (int i = 0; i < MANY; i++)
 		q_rdma(&a[i], IBV_WR_RDMA_READ, i, &fast, 64 * i, &slow, 9 * PAGE + i, 64);
 	await_asked();
@@ -278,10 +270,8 @@ static void one_fault_for_many(void)
 	if (faults >= 0 && strcmp(cfg.dev, cfg.peer))
 		check(hw_counter(cfg.peer, "odp_faults") == faults + 1, "%ld faults",
 		      hw_counter(cfg.peer, "odp_faults") - faults);
-	for (int i = 0; i < MANY; i++) {
-		ep_destroy(&a[i]);
-		ep_destroy(&b[i]);
-	}
+	crowd_close(a, MANY);
+	crowd_close(b, MANY);
 	teardown();
 }
 

@@ -102,10 +102,7 @@ static void setup(bool shared)
 	ep_create(&y, &p.nb, &opt_rc);
 	ep_join(&x, &y);
 	buf_new(&l, 2 * PAGES * PAGE);
-	if (shared)
-		buf_new_cold(&r, PAGES * PAGE);
-	else
-		buf_new(&r, PAGES * PAGE);
+	buf_new_either(&r, PAGES * PAGE, shared);
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
 }

@@ -23,21 +23,6 @@ static struct ibv_ah *ah;
 static struct buf src, dst;
 static size_t mtu;
 
-static void bring_up(struct ep *e)
-{
-	struct ibv_qp_attr attr = {
-		.qp_state = IBV_QPS_INIT, .port_num = PORT, .qkey = QKEY,
-	};
-
-	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-			     IBV_QP_PORT | IBV_QP_QKEY), "INIT");
-	attr.qp_state = IBV_QPS_RTR;
-	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE), "RTR");
-	attr.qp_state = IBV_QPS_RTS;
-	attr.sq_psn = e->psn;
-	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN), "RTS");
-}
-
 static void setup(void)
 {
 	struct ibv_ah_attr attr = { .is_global = 1, .port_num = PORT };
@@ -53,8 +38,8 @@ static void setup(void)
 		skip("no ODP for UD");
 	ep_create(&a, &na, &opt);
 	ep_create(&b, &nb, &opt);
-	bring_up(&a);
-	bring_up(&b);
+	ep_datagram(&a, QKEY);
+	ep_datagram(&b, QKEY);
 	attr.grh.dgid = nb.gid;
 	attr.grh.sgid_index = na.gid_index;
 	attr.grh.hop_limit = 64;
@@ -244,7 +229,7 @@ static void two_targets(void)
 
 	setup();
 	ep_create(&c, &na, &a.opt);
-	bring_up(&c);
+	ep_datagram(&c, QKEY);
 	attr.grh.dgid = na.gid;
 	attr.grh.sgid_index = na.gid_index;
 	home = ibv_create_ah(na.pd, &attr);

@@ -90,17 +90,10 @@ static void register_anew(struct flow *f, struct area *a)
 	count(registrations);
 }
 
-static void renew(struct flow *f)
-{
-	flow_down(f);
-	flow_settle(f);
-	flow_up(f);
-}
-
 static void renew_qps(struct flow *f, struct area *a)
 {
 	(void)a;
-	renew(f);
+	flow_renew(f);
 	count(renewals);
 }
 
@@ -160,7 +153,7 @@ static void deny(struct flow *f, struct area *unused)
 			take(a);
 		flow_denied(f, rows[row].kind, dir, rows[row].bad, race ? take : NULL, a);
 		area_open_up(a);
-		renew(f);
+		flow_renew(f);
 		if (race)
 			count(races);
 		else

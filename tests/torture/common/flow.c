@@ -49,21 +49,6 @@ static void step(const struct flow *f)
 			   __ATOMIC_RELAXED);
 }
 
-static void datagram_up(struct ep *e)
-{
-	struct ibv_qp_attr attr = {
-		.qp_state = IBV_QPS_INIT, .port_num = PORT, .qkey = QKEY,
-	};
-
-	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-			     IBV_QP_PORT | IBV_QP_QKEY), "INIT");
-	attr.qp_state = IBV_QPS_RTR;
-	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE), "RTR");
-	attr.qp_state = IBV_QPS_RTS;
-	attr.sq_psn = e->psn;
-	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN), "RTS");
-}
-
 /* 0, or why there is no way to the other side. */
 static int find_way(struct flow *f, int side)
 {
@@ -99,7 +84,7 @@ static int try_up(struct flow *f)
 		ep_create(&f->e[i], &worker.nic[i], &opt);
 	for (int i = 0; i < 2; i++) {
 		if (f->type == IBV_QPT_UD)
-			datagram_up(&f->e[i]);
+			ep_datagram(&f->e[i], QKEY);
 		else
 			ep_init(&f->e[i]);
 	}
@@ -111,7 +96,17 @@ static int try_up(struct flow *f)
 	return 0;
 }
 
-void flow_up(struct flow *f)
+static void flow_down(struct flow *f)
+{
+	for (int i = 0; i < 2; i++) {
+		if (f->ah[i])
+			check(!ibv_destroy_ah(f->ah[i]), "ibv_destroy_ah");
+		f->ah[i] = NULL;
+		ep_destroy(&f->e[i]);
+	}
+}
+
+static void flow_up(struct flow *f)
 {
 	uint64_t end = now_ms() + hang_ms;
 	int err;
@@ -122,16 +117,6 @@ void flow_up(struct flow *f)
 		      now_ms() < end, "connecting: %s", strerror(err));
 		flow_down(f);
 		sleep_ms(20);
-	}
-}
-
-void flow_down(struct flow *f)
-{
-	for (int i = 0; i < 2; i++) {
-		if (f->ah[i])
-			check(!ibv_destroy_ah(f->ah[i]), "ibv_destroy_ah");
-		f->ah[i] = NULL;
-		ep_destroy(&f->e[i]);
 	}
 }
 
@@ -225,6 +210,14 @@ static void op_draw(struct flow *f, unsigned int k, enum op_kind kind,
 	op->room -= 100;
 }
 
+/* Where a datagram goes. */
+static void address(const struct flow *f, unsigned int dir, struct wr *w)
+{
+	w->wr.wr.ud.ah = f->ah[dir];
+	w->wr.wr.ud.remote_qpn = f->e[!dir].qp->qp_num;
+	w->wr.wr.ud.remote_qkey = QKEY;
+}
+
 /*
  * The functions of ops.h fail where a queue is full or a device gone; the latter is
  * excused there.
@@ -267,13 +260,10 @@ static void op_post(struct flow *f, unsigned int k)
 		} else {
 			wr_sge(&w, mine, op->from, op->len);
 		}
-		if (f->type == IBV_QPT_UD) {
-			w.wr.wr.ud.ah = f->ah[op->dir];
-			w.wr.wr.ud.remote_qpn = f->e[!op->dir].qp->qp_num;
-			w.wr.wr.ud.remote_qkey = QKEY;
-		} else {
+		if (f->type == IBV_QPT_UD)
+			address(f, op->dir, &w);
+		else
 			wr_remote(&w, theirs, op->to);
-		}
 	}
 	wr_post(&f->e[op->dir], &w);
 }
@@ -285,11 +275,8 @@ static void mark(struct flow *f, unsigned int dir)
 
 	wr_init(&w, IBV_WR_SEND_WITH_IMM, MARKER);
 	w.wr.imm_data = IMM(f->batch, MARKER);
-	if (f->type == IBV_QPT_UD) {
-		w.wr.wr.ud.ah = f->ah[dir];
-		w.wr.wr.ud.remote_qpn = f->e[!dir].qp->qp_num;
-		w.wr.wr.ud.remote_qkey = QKEY;
-	}
+	if (f->type == IBV_QPT_UD)
+		address(f, dir, &w);
 	wr_post(&f->e[dir], &w);
 }
 
@@ -564,6 +551,13 @@ void flow_settle(struct flow *f)
 	f->under_way = false;
 }
 
+void flow_renew(struct flow *f)
+{
+	flow_down(f);
+	flow_settle(f);
+	flow_up(f);
+}
+
 static void batch_post(struct flow *f)
 {
 	f->batch++;
@@ -591,9 +585,7 @@ void flow_batch(struct flow *f)
 	else
 		count_add(ud_lost, lost);
 	/* Neither a marker nor half a message may reach the next batch. */
-	flow_down(f);
-	flow_settle(f);
-	flow_up(f);
+	flow_renew(f);
 }
 
 void flow_batch_cut(struct flow *f)
@@ -607,9 +599,7 @@ void flow_batch_cut(struct flow *f)
 		poll_sent(f, i & 1);
 		poll_arrived(f, i & 1, &marked);
 	}
-	flow_down(f);
-	flow_settle(f);
-	flow_up(f);
+	flow_renew(f);
 }
 
 static struct ibv_wc await_one(struct flow *f, struct ibv_cq *cq)

@@ -47,9 +47,8 @@ struct flow {
 void flow_open(struct flow *f, unsigned int index, enum ibv_qp_type type);
 void flow_close(struct flow *f);
 
-/* Destroy both QPs, whatever is under way; make new ones. */
-void flow_down(struct flow *f);
-void flow_up(struct flow *f);
+/* New QPs for the old ones; what was under way is settled. */
+void flow_renew(struct flow *f);
 
 /* A batch, to its end or cut off by destroying the QPs. */
 void flow_batch(struct flow *f);

@@ -3,6 +3,7 @@
 
 #include "during.h"
 #include "test.h"
+#include "traffic.h"
 
 static void *over_and_over(void *arg)
 {
@@ -30,4 +31,32 @@ unsigned long during_stop(struct during *d)
 	d->stop = true;
 	pthread_join(d->thread, NULL);
 	return d->times;
+}
+
+struct beside {
+	void (*fn)(struct traffic *t);
+	struct traffic t;
+};
+
+static void meddle(void *arg)
+{
+	struct beside *b = arg;
+
+	b->fn(&b->t);
+}
+
+void during_traffic(void (*fn)(struct traffic *t), const char *hardly)
+{
+	struct beside b = { .fn = fn };
+	struct during d;
+	struct pair p;
+
+	pair_open(&p, NULL);
+	traffic_open(&b.t, &p);
+	during_start(&d, meddle, &b);
+	for (int i = 0; i < 25; i++)
+		traffic_round(&b.t);
+	check(during_stop(&d) > 5, "%s", hardly);
+	traffic_close(&b.t);
+	pair_close(&p);
 }

@@ -19,4 +19,12 @@ void during_start(struct during *d, void (*fn)(void *arg), void *arg);
 /* Returns how often. */
 unsigned long during_stop(struct during *d);
 
+struct traffic;
+
+/*
+ * Checked traffic of a pair of its own, while @fn does something to its memory again and
+ * again; @hardly is what to say if it hardly did.
+ */
+void during_traffic(void (*fn)(struct traffic *t), const char *hardly);
+
 #endif

@@ -188,6 +188,21 @@ void ep_init(struct ep *e)
 	check(!ret, "QP to INIT: %s", strerror(ret));
 }
 
+void ep_datagram(struct ep *e, uint32_t qkey)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_INIT, .port_num = PORT, .qkey = qkey,
+	};
+
+	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
+			     IBV_QP_PORT | IBV_QP_QKEY), "INIT");
+	attr.qp_state = IBV_QPS_RTR;
+	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE), "RTR");
+	attr.qp_state = IBV_QPS_RTS;
+	attr.sq_psn = e->psn;
+	check(!ibv_modify_qp(e->qp, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN), "RTS");
+}
+
 int ep_rtr_attr(struct ep *e, const struct ep *peer, struct ibv_qp_attr *attr)
 {
 	enum ibv_mtu mtu = e->opt.mtu;
@@ -310,6 +325,27 @@ void pair_open(struct pair *p, const struct qp_opt *opt)
 	ep_create(&p->a, &p->na, opt);
 	ep_create(&p->b, &p->nb, opt);
 	ep_join(&p->a, &p->b);
+}
+
+void crowd_open(struct pair *p, struct ep *a, struct ep *b, int n)
+{
+	struct qp_opt opt = opt_rc;
+
+	opt.send_wr = 1;
+	opt.recv_wr = 1;
+	opt.sge = 1;
+	opt.timeout = 20;
+	for (int i = 0; i < n; i++) {
+		ep_create(&a[i], &p->na, &opt);
+		ep_create(&b[i], &p->nb, &opt);
+		ep_join(&a[i], &b[i]);
+	}
+}
+
+void crowd_close(struct ep *e, int n)
+{
+	while (n--)
+		ep_destroy(&e[n]);
 }
 
 void pair_renew(struct pair *p, const struct qp_opt *opt)

@@ -80,11 +80,17 @@ void cq_free(struct ibv_cq *cq);
 void ep_create(struct ep *e, struct nic *nic, const struct qp_opt *opt);
 void ep_destroy(struct ep *e);
 
+/* @n more pairs of QPs between the two sides of @p, for one small request each. */
+void crowd_open(struct pair *p, struct ep *a, struct ep *b, int n);
+void crowd_close(struct ep *e, int n);
+
 /* Each step of a QP's way up; the attributes are e->opt's. */
 void ep_init(struct ep *e);
 void ep_rtr(struct ep *e, const struct ep *peer);
 void ep_rts(struct ep *e);
 void ep_connect(struct ep *e, const struct ep *peer);
+/* All the way up, of a UD QP. */
+void ep_datagram(struct ep *e, uint32_t qkey);
 /* Both ways. */
 void ep_join(struct ep *a, struct ep *b);
 /* The attributes and mask that ep_rtr() uses, for tests that change some. */

@@ -59,18 +59,11 @@ void group_reclaim(const char *text)
 
 long group_value(const char *file, const char *name)
 {
-	char path[128], line[128], format[64];
-	long value = -1;
-	FILE *f;
+	char path[128];
+	long value;
 
 	snprintf(path, sizeof(path), "%s/%s", group, file);
-	snprintf(format, sizeof(format), "%s %%ld", name);
-	f = fopen(path, "r");
-	check(f, "%s: %s", path, strerror(errno));
-	while (value < 0 && fgets(line, sizeof(line), f))
-		if (sscanf(line, format, &value) != 1)
-			value = -1;
-	fclose(f);
+	value = list_value(path, name);
 	check(value >= 0, "no %s in %s", name, path);
 	return value;
 }

@@ -55,6 +55,14 @@ void buf_new_cold(struct buf *b, size_t size)
 	b->base = (uintptr_t)b->map;
 }
 
+void buf_new_either(struct buf *b, size_t size, bool cold)
+{
+	if (cold)
+		buf_new_cold(b, size);
+	else
+		buf_new(b, size);
+}
+
 void buf_adopt(struct buf *b, void *map, size_t size)
 {
 	buf_init(b, size);

@@ -42,6 +42,8 @@ void buf_new(struct buf *b, size_t size);
  * this process's page table is still empty for it.
  */
 void buf_new_cold(struct buf *b, size_t size);
+/* The one or the other. */
+void buf_new_either(struct buf *b, size_t size, bool cold);
 /* Any mapping of the caller's: its present bytes are what it must hold. */
 void buf_adopt(struct buf *b, void *map, size_t size);
 /* Deregister, unmap, free the shadow. */

@@ -78,8 +78,8 @@ void do_read(struct ep *e, struct buf *local, size_t l_off, struct buf *remote,
 
 /*
  * The same for all of these, with @len bytes at @at of @r in every part: they are
- * written, read and sent to from side a, and b writes and reads from and to them. @l must have room for a page
- * more than @len. Both are compared afterwards.
+ * written, read and sent to from side a, and b writes and reads from and to them. @l
+ * must have room for a page more than @len. Both are compared afterwards.
  */
 void do_all_at(struct pair *p, struct buf *l, struct buf *r, size_t at, size_t len,
 	       const char *file, int line);

@@ -58,6 +58,18 @@ void peer_start(struct peer *peer, struct ep *e, struct nic *nic, struct buf *b,
 	_exit(0);
 }
 
+void peer_open_a(struct pair *p, const struct qp_opt *opt, struct buf *l, size_t size)
+{
+	struct qp_opt impatient = opt_rc;
+
+	impatient.timeout = 12;
+	impatient.retry = 3;
+	nic_open(&p->na, cfg.dev);
+	ep_create(&p->a, &p->na, opt ?: &impatient);
+	buf_new(l, size);
+	buf_reg(l, &p->na, ACCESS_ALL);
+}
+
 void peer_join(struct peer *peer, struct ep *e, const struct buf *mine,
 	       struct buf *theirs)
 {

@@ -22,6 +22,8 @@ struct peer {
  */
 void peer_start(struct peer *peer, struct ep *e, struct nic *nic, struct buf *b,
 		size_t size, void (*fn)(void));
+/* Side a of @p here, @opt NULL for one of little patience; and @l of @size bytes. */
+void peer_open_a(struct pair *p, const struct qp_opt *opt, struct buf *l, size_t size);
 /* Connect @e, whose memory is @mine; @theirs gets the child's key and address. */
 void peer_join(struct peer *peer, struct ep *e, const struct buf *mine,
 	       struct buf *theirs);

@@ -127,14 +127,20 @@ static void vsay(const char *verdict, const char *where, const char *fmt,
 	dprintf(STDOUT_FILENO, "%s%s\n", line, where);
 }
 
-void test_fail(const char *file, int line, const char *fmt, ...)
+static void be_excused(void)
 {
 	void (*excuse)(void) = test_excuse;
-	char where[128];
-	va_list ap;
 
 	if (excuse)
 		excuse();
+}
+
+void test_fail(const char *file, int line, const char *fmt, ...)
+{
+	char where[128];
+	va_list ap;
+
+	be_excused();
 	snprintf(where, sizeof(where), " (%s:%d, SEED=%llu)",
 		 strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line,
 		 (unsigned long long)cfg.seed);
@@ -198,19 +204,26 @@ long proc_value(const char *path, const char *name)
 	return v;
 }
 
-long proc_vmstat(const char *name)
+long list_value(const char *path, const char *name)
 {
 	char line[128], format[64];
-	long value = 0;
-	FILE *f = fopen("/proc/vmstat", "r");
+	FILE *f = fopen(path, "r");
+	long value = -1;
 
-	check(f, "vmstat: %s", strerror(errno));
+	check(f, "%s: %s", path, strerror(errno));
 	snprintf(format, sizeof(format), "%s %%ld", name);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, format, &value) == 1)
-			break;
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, format, &value) != 1)
+			value = -1;
 	fclose(f);
 	return value;
+}
+
+long proc_vmstat(const char *name)
+{
+	long value = list_value("/proc/vmstat", name);
+
+	return value < 0 ? 0 : value;
 }
 
 void child_await(pid_t pid)

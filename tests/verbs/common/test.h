@@ -116,6 +116,8 @@ char proc_state(int pid);
 /* A number of /proc/self/status or another "Name: value kB" file. */
 long proc_value(const char *path, const char *name);
 
+/* The number behind @name in a list of names and numbers, or -1. */
+long list_value(const char *path, const char *name);
 /* A number of /proc/vmstat; 0 if it has none of this name. */
 long proc_vmstat(const char *name);
 
