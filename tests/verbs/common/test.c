@@ -154,6 +154,7 @@ void test_skip(const char *fmt, ...)
 {
 	va_list ap;
 
+	be_excused();
 	va_start(ap, fmt);
 	vsay("skip", "", fmt, ap);
 	va_end(ap);

@@ -73,8 +73,8 @@ void test_skip(const char *fmt, ...)
 	} while (0)
 
 /*
- * Who sets it is called first when a check fails, in its thread: where the failure is
- * what must be, it does not return.
+ * Who sets it is called first when a check fails or something is not there, in its
+ * thread: where that is what must be, it does not return.
  */
 extern void (*volatile test_excuse)(void);
 
