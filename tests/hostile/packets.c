@@ -23,7 +23,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -289,16 +288,6 @@ static void strangers(void)
 	pair_close(&p);
 }
 
-static void page_give(int fd, const struct buf *b, const void *bytes)
-{
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)b->map, .src = (uintptr_t)bytes, .len = b->size,
-	};
-
-	check(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s", strerror(errno));
-	close(fd);
-}
-
 #define CROWD 3000
 
 static void crowd(void)
@@ -331,7 +320,8 @@ static void crowd(void)
 	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 2, &l, 99, &r, 2005, 1001);
 	sleep_ms(50);
 	report();
-	page_give(fd, &r, bytes);
+	buf_serve(&r, fd, bytes);
+	close(fd);
 	wc_ok(p.a.scq, 1);
 	wc_ok(p.a.scq, 2);
 	buf_moved(&r, 9, &l, 5, 1001);

@@ -175,7 +175,7 @@ veth_pair() { # NAME PROGRAM v4|v6 ARGUMENTS
 		-d rxo2 $g "$(gid rxo2 ${ip}2)" "$@"
 }
 
-# Does the driver have this: uc, ud, cm?
+# Does the driver have this: multicast, cm?
 driver_has() {
 	case $1 in
 	multicast) ibv_devinfo -v -d rxo1 | grep -q 'max_mcast_grp:.*[1-9]' ;;
