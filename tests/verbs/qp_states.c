@@ -327,6 +327,54 @@ static void access_flags_changed(void)
 	teardown();
 }
 
+/* Refused before RTS, and nothing comes of it later. */
+static void posting_too_early(void)
+{
+	static const enum ibv_qp_state early[] = {
+		IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR,
+	};
+	struct ibv_send_wr *bad;
+	struct buf l, r;
+	struct wr w;
+
+	setup();
+	buf_new(&l, PAGE);
+	buf_new(&r, PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	wr_init(&w, IBV_WR_RDMA_WRITE, 7);
+	wr_sge(&w, &l, 3, 99);
+	wr_remote(&w, &r, 5);
+	for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
+		int ret;
+
+		bring_to(early[i]);
+		ret = ibv_post_send(e.qp, &w.wr, &bad);
+		check(ret == EINVAL, "posted in state %d: %s", early[i], strerror(ret));
+		if (early[i] != IBV_QPS_RESET)
+			ep_set_state(&e, IBV_QPS_ERR);
+		wc_none(e.scq);
+	}
+	/* The other end of a pair, up to where it may be posted. */
+	ep_set_state(&p.a, IBV_QPS_RESET);
+	ep_set_state(&p.b, IBV_QPS_RESET);
+	ep_init(&p.a);
+	ep_init(&p.b);
+	check(ibv_post_send(p.a.qp, &w.wr, &bad) == EINVAL, "posted in INIT");
+	ep_rtr(&p.a, &p.b);
+	ep_rtr(&p.b, &p.a);
+	check(ibv_post_send(p.a.qp, &w.wr, &bad) == EINVAL, "posted in RTR");
+	ep_rts(&p.b);
+	ep_rts(&p.a);
+	wc_none(p.a.scq);
+	do_write(&p.a, &l, 100, &r, 200, 99);
+	buf_check(&r, "remote memory");
+	wc_none(p.a.scq);
+	buf_free(&l);
+	buf_free(&r);
+	teardown();
+}
+
 TEST_MAIN(CASE(transitions), CASE(no_such_state), CASE(missing_attributes),
 	  CASE(too_many_attributes), CASE(values_out_of_range), CASE(query_gives_back),
-	  CASE(access_flags_changed))
+	  CASE(access_flags_changed), CASE(posting_too_early))

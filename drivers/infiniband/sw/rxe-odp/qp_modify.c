@@ -5,6 +5,7 @@
  */
 #include <rdma/ib_cache.h>
 
+#include "alive.h"
 #include "dev.h"
 #include "qp.h"
 #include "wire/opcode.h"
@@ -20,7 +21,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	qp->attr.qp_state = IB_QPS_RESET;
 	hrtimer_cancel(&qp->retry_timer);
 	hrtimer_cancel(&qp->rnr_timer);
-	hrtimer_cancel(&qp->alive_timer);
+	rxo_alive_reset(qp);
 	rxo_park_cancel(&req->park);
 	rxo_park_cancel(&qp->comp.park);
 	rxo_park_cancel(&resp->park);
@@ -186,6 +187,9 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 
 static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 {
+	/* Posting was refused until now, but librxe leaves the WQEs there. */
+	if (qp->state < IB_QPS_RTS && state >= IB_QPS_RTS)
+		rxo_ring_reset(&qp->req.ring);
 	switch (state) {
 	case IB_QPS_RESET:
 		rxo_qp_reset(qp);

@@ -201,11 +201,16 @@ static int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 static int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 			 const struct ib_send_wr **bad_wr)
 {
+	struct rxo_qp *qp = to_rxo_qp(ibqp);
+
 	if (wr) {
 		*bad_wr = wr;
 		return -EOPNOTSUPP;
 	}
-	rxo_run_kick(to_rxo_qp(ibqp), RXO_EV_DOORBELL);
+	/* IBTA 10.8.2: too early; rxo_qp_modify() throws them away. */
+	if (READ_ONCE(qp->state) < IB_QPS_RTS)
+		return -EINVAL;
+	rxo_run_kick(qp, RXO_EV_DOORBELL);
 	return 0;
 }
 
