@@ -64,6 +64,8 @@ static void *server(void *arg)
 
 /* a is impatient: it waits 67 ms, three times. */
 static uint8_t timeout = 14, retry = 2;
+/* What b would wait, if it is another time. */
+static uint8_t peer_timeout;
 /* READs it has under way. */
 static uint8_t depth = 16;
 
@@ -77,6 +79,13 @@ static void setup(bool remote_is_slow)
 	opt.rd_atomic = depth;
 	opt.send_wr = depth;
 	pair_open(&p, &opt);
+	if (peer_timeout) {
+		ep_destroy(&p.b);
+		opt.timeout = peer_timeout;
+		ep_create(&p.b, &p.nb, &opt);
+		ep_set_state(&p.a, IBV_QPS_RESET);
+		ep_join(&p.a, &p.b);
+	}
 	buf_new(&slow, PAGES * PAGE);
 	uffd = buf_withhold(&slow, O_CLOEXEC | O_NONBLOCK);
 	/* Twice the shadow: the second half keeps what the pages are served from. */
@@ -163,6 +172,19 @@ static void write_in_a_hurry(void)
 static void read_in_a_hurry(void)
 {
 	in_a_hurry(IBV_WR_RDMA_READ);
+}
+
+/* Nor does b know of a's hurry: it learns from a's asking again, and that is cheap. */
+static void write_in_a_secret_hurry(void)
+{
+	long learnt = hw_counter(cfg.peer, "peers_in_a_hurry");
+
+	peer_timeout = 20;
+	in_a_hurry(IBV_WR_RDMA_WRITE);
+	/* There a's hurry is no greater than what b expects of anybody. */
+	if (learnt >= 0 && !slow_kernel())
+		check(hw_counter(cfg.peer, "peers_in_a_hurry") > learnt,
+		      "b has not noticed");
 }
 
 /* Not one time-out in the second it takes. */
@@ -254,6 +276,8 @@ static void one_fault_for_many(void)
 	enum { MANY = 64 };
 	static struct ep a[MANY], b[MANY];
 	long faults = hw_counter(cfg.peer, "odp_faults");
+	long told = hw_counter(cfg.peer, "sent_keepalives");
+	uint64_t begun = now_ms();
 
 	setup(true);
 	crowd_open(&p, a, b, MANY);
@@ -262,6 +286,9 @@ static void one_fault_for_many(void)
 	await_asked();
 	sleep_ms(300);
 	check(asked == 1, "asked for the page %u times", asked);
+	/* A few each at first; then together at most a thousand a second. */
+	told = hw_counter(cfg.peer, "sent_keepalives") - told;
+	check(told <= 6 * MANY + 2 * (long)(now_ms() - begun), "%ld keepalives", told);
 	serve = true;
 	for (int i = 0; i < MANY; i++) {
 		wc_ok(a[i].scq, i);
@@ -378,8 +405,9 @@ static void killed(void)
 	device_still_works();
 }
 
-TEST_MAIN(CASE(write_in_a_hurry), CASE(read_in_a_hurry), CASE(send_without_a_retry),
-	  CASE(write_to_slow), CASE(write_from_slow), CASE(read_from_slow),
-	  CASE(read_to_slow), CASE(many_reads_to_slow), CASE(send_to_slow), CASE(send_from_slow),
-	  CASE(atomic_on_slow), CASE(one_fault_for_many), CASE(others_go_on), CASE(server_closes),
-	  CASE(unmapped_meanwhile), CASE(killed))
+TEST_MAIN(CASE(write_in_a_hurry), CASE(write_in_a_secret_hurry),
+	  CASE(read_in_a_hurry), CASE(send_without_a_retry), CASE(write_to_slow),
+	  CASE(write_from_slow), CASE(read_from_slow), CASE(read_to_slow),
+	  CASE(many_reads_to_slow), CASE(send_to_slow), CASE(send_from_slow),
+	  CASE(atomic_on_slow), CASE(one_fault_for_many), CASE(others_go_on),
+	  CASE(server_closes), CASE(unmapped_meanwhile), CASE(killed))

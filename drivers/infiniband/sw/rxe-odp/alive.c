@@ -4,58 +4,149 @@
 #include "dev.h"
 #include "qp.h"
 #include "resp.h"
+#include "wire/packet.h"
+#include "wire/psn.h"
 #include "wire/rc.h"
 
 /*
- * Four times in the peer's time-out. Nobody tells us that; most often both sides
- * have the same one, and a shorter one is met by a small bound.
+ * Four times in the peer's time-out. Nobody tells us that; most often both sides have
+ * the same one. A peer with a shorter one asks again while we wait, and is then known.
  */
 #define RXO_ALIVE_PER_TIMEOUT 4
 #define RXO_ALIVE_MIN_USEC 250
-#define RXO_ALIVE_MAX_USEC 2000
+
+/*
+ * The first comes early, the next ones twice as late each, until this: a quarter of the
+ * shortest time-out in common use, 14. Many that wait tell together no more often than
+ * this, or they would leave no time for anything else.
+ */
+#define RXO_ALIVE_FIRST_USEC 2000
+#define RXO_ALIVE_LAZY_USEC 16000
+#define RXO_ALIVE_SHARE_USEC 1000
 
 static enum hrtimer_restart rxo_alive_fn(struct hrtimer *timer)
 {
-	rxo_run_kick(container_of(timer, struct rxo_qp, alive_timer),
+	rxo_run_kick(container_of(timer, struct rxo_qp, alive.timer),
 		     RXO_EV_ALIVE);
 	return HRTIMER_NORESTART;
 }
 
 void rxo_alive_init(struct rxo_qp *qp)
 {
-	hrtimer_setup(&qp->alive_timer, rxo_alive_fn, CLOCK_MONOTONIC,
+	hrtimer_setup(&qp->alive.timer, rxo_alive_fn, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_SOFT);
+}
+
+static void rxo_alive_count(struct rxo_qp *qp, bool counted)
+{
+	if (qp->alive.counted == counted)
+		return;
+	qp->alive.counted = counted;
+	atomic_add(counted ? 1 : -1, &qp->dev->waiting);
+}
+
+void rxo_alive_reset(struct rxo_qp *qp)
+{
+	rxo_run_assert(qp);
+	hrtimer_cancel(&qp->alive.timer);
+	rxo_alive_count(qp, false);
+	qp->alive.peer_usec = 0;
+}
+
+/* As late as it may be the next time. */
+static u32 rxo_alive_limit(const struct rxo_qp *qp)
+{
+	u64 own = rxo_timeout_usec(qp->attr.timeout);
+	u64 lazy = max_t(u64, RXO_ALIVE_LAZY_USEC,
+			 (u64)atomic_read(&qp->dev->waiting) *
+				 RXO_ALIVE_SHARE_USEC);
+	u64 usec = lazy;
+
+	/* 0 is no time-out at all, on our side. */
+	if (own)
+		usec = min(usec, own / RXO_ALIVE_PER_TIMEOUT);
+	if (qp->alive.peer_usec)
+		usec = min_t(u64, usec,
+			     qp->alive.peer_usec / RXO_ALIVE_PER_TIMEOUT);
+	return max_t(u64, usec, RXO_ALIVE_MIN_USEC);
+}
+
+static void rxo_alive_arm(struct rxo_qp *qp, u32 usec)
+{
+	qp->alive.usec = usec;
+	hrtimer_start(&qp->alive.timer, ns_to_ktime((u64)usec * NSEC_PER_USEC),
 		      HRTIMER_MODE_REL_SOFT);
 }
 
 void rxo_alive_start(struct rxo_qp *qp)
 {
-	u64 usec = rxo_timeout_usec(qp->attr.timeout);
-
 	rxo_run_assert(qp);
 	/* Only who asks for acknowledgements counts the time. */
-	if (qp->transport != RXO_RC || hrtimer_is_queued(&qp->alive_timer))
+	if (qp->transport != RXO_RC)
 		return;
-	/* 0 is no time-out at all, on our side. */
-	usec = usec ? usec / RXO_ALIVE_PER_TIMEOUT : RXO_ALIVE_MAX_USEC;
-	usec = clamp_t(u64, usec, RXO_ALIVE_MIN_USEC, RXO_ALIVE_MAX_USEC);
-	hrtimer_start(&qp->alive_timer, ns_to_ktime(usec * NSEC_PER_USEC),
-		      HRTIMER_MODE_REL_SOFT);
+	qp->alive.told = ktime_get();
+	if (hrtimer_is_queued(&qp->alive.timer))
+		return;
+	rxo_alive_count(qp, true);
+	rxo_alive_arm(qp, min(rxo_alive_limit(qp), RXO_ALIVE_FIRST_USEC));
+}
+
+/* Is there something to tell, and of which PSN? */
+static bool rxo_alive_psn(const struct rxo_qp *qp, u32 *psn)
+{
+	const struct rxo_resp *resp = &qp->resp;
+
+	if (!rxo_park_started(&resp->park) || qp->state == IB_QPS_ERR)
+		return false;
+	*psn = resp->epsn;
+	if (resp->read.active) {
+		if (resp->read.begun || resp->read.again)
+			return false;
+		*psn = resp->read.psn;
+	}
+	return true;
 }
 
 void rxo_alive_beat(struct rxo_qp *qp)
 {
-	struct rxo_resp *resp = &qp->resp;
-	u32 psn = resp->epsn;
+	u32 psn;
 
 	rxo_run_assert(qp);
-	if (!rxo_park_started(&resp->park) || qp->state == IB_QPS_ERR)
+	if (!rxo_alive_psn(qp, &psn)) {
+		rxo_alive_count(qp, false);
 		return;
-	if (resp->read.active) {
-		if (resp->read.begun || resp->read.again)
-			return;
-		psn = resp->read.psn;
 	}
 	rxo_count(qp->dev, sent_keepalives);
 	rxo_ack(qp, rxo_psn_add(psn, -1));
-	rxo_alive_start(qp);
+	qp->alive.told = ktime_get();
+	rxo_alive_arm(qp, min(rxo_alive_limit(qp), 2 * qp->alive.usec));
+}
+
+void rxo_alive_heard(struct rxo_qp *qp)
+{
+	struct rxo_alive *alive = &qp->alive;
+	struct rxo_packet pkt;
+	struct sk_buff *skb;
+	u32 psn, usec, limit;
+
+	rxo_run_assert(qp);
+	if (!alive->counted || !rxo_alive_psn(qp, &psn))
+		return;
+	skb = rxo_run_peek_newest(qp, &qp->run.requests);
+	if (!skb ||
+	    rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
+		    RXO_PARSE_OK ||
+	    rxo_psn_diff(pkt.psn, psn) > 0)
+		return;
+	usec = min_t(u64, ktime_us_delta(ktime_get(), alive->told), U32_MAX);
+	/* What was under way when the wait began says nothing. */
+	if (usec < RXO_ALIVE_PER_TIMEOUT * RXO_ALIVE_MIN_USEC)
+		return;
+	if (alive->peer_usec && alive->peer_usec <= usec)
+		return;
+	alive->peer_usec = usec;
+	rxo_count(qp->dev, peers_in_a_hurry);
+	limit = rxo_alive_limit(qp);
+	if (alive->usec > limit)
+		rxo_alive_arm(qp, limit);
 }

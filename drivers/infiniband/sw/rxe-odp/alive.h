@@ -13,9 +13,35 @@
 #ifndef RXO_ALIVE_H
 #define RXO_ALIVE_H
 
+#include <linux/hrtimer.h>
+
 struct rxo_qp;
 
+/**
+ * struct rxo_alive - embedded in a QP; the runner's
+ * @timer: when to tell the peer again
+ * @usec: ... since the last time, in this wait
+ * @peer_usec: the peer's ACK timeout, as far as it has let us know; 0: it has not
+ * @told: when it was told last, or the wait began
+ * @counted: in the device's count of those that tell
+ */
+struct rxo_alive {
+	struct hrtimer timer;
+	u32 usec;
+	u32 peer_usec;
+	ktime_t told;
+	bool counted;
+};
+
 void rxo_alive_init(struct rxo_qp *qp);
+
+/**
+ * rxo_alive_reset() - stop, and forget what the peer has let us know
+ * @qp: the QP
+ *
+ * Context: the QP's runner; may sleep.
+ */
+void rxo_alive_reset(struct rxo_qp *qp);
 
 /**
  * rxo_alive_start() - the responder has parked
@@ -32,5 +58,13 @@ void rxo_alive_start(struct rxo_qp *qp);
  * Context: the QP's runner.
  */
 void rxo_alive_beat(struct rxo_qp *qp);
+
+/**
+ * rxo_alive_heard() - a request has come in: learn, if it came before
+ * @qp: the QP
+ *
+ * Context: the QP's runner.
+ */
+void rxo_alive_heard(struct rxo_qp *qp);
 
 #endif /* RXO_ALIVE_H */

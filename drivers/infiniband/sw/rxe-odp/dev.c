@@ -198,6 +198,7 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	rxo_netns_put(dev->netns);
 	hmm_mirror_device_fini(&dev->mirrors);
 	WARN_ON(atomic_read(&dev->queued));
+	WARN_ON(atomic_read(&dev->waiting));
 	WARN_ON(!xa_empty(&dev->keys));
 	xa_destroy(&dev->keys);
 	WARN_ON(!xa_empty(&dev->ahs));

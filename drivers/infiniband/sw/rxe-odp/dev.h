@@ -52,6 +52,7 @@ struct rxo_netns;
  * @run_wq: what is left when a run's budget is spent; never sleeps
  * @queued: packets that wait for QPs, beyond those that each queue has for itself
  * @max_queued: of these; a 16th of the machine's memory if all are large
+ * @waiting: QPs that tell their peers that they wait for a page
  * @stats: see stats.h
  * @fault_latency: from a miss until its pages are there
  * @debugfs: its folder
@@ -72,6 +73,7 @@ struct rxo_dev {
 	struct workqueue_struct *run_wq;
 	atomic_t queued;
 	int max_queued;
+	atomic_t waiting;
 	struct rxo_stats __percpu *stats;
 	struct rxo_latency fault_latency;
 	struct dentry *debugfs;

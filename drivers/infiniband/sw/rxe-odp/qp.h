@@ -12,6 +12,7 @@
 #include <linux/hrtimer.h>
 #include <rdma/ib_verbs.h>
 
+#include "alive.h"
 #include "park.h"
 #include "path.h"
 #include "ref.h"
@@ -158,7 +159,7 @@ struct rxo_comp {
  *	  compare a packet's with them; else of the datagram sent last
  * @rq: own receive queue, unless it has an SRQ
  * @retry_timer: retransmission; fires at or after @retry_at
- * @alive_timer: see alive.h
+ * @alive: tells the peer that we wait for a page
  * @last_wqe_seen: IB_EVENT_QP_LAST_WQE_REACHED was raised
  * @comm_est: IB_EVENT_COMM_EST was raised
  */
@@ -180,7 +181,7 @@ struct rxo_qp {
 	struct hrtimer retry_timer;
 	ktime_t retry_at;
 	struct hrtimer rnr_timer;
-	struct hrtimer alive_timer;
+	struct rxo_alive alive;
 	bool last_wqe_seen;
 	bool comm_est;
 };

@@ -64,6 +64,8 @@ static void rxo_run_events(struct rxo_qp *qp)
 		rxo_req_rnr_over(qp);
 	if (events & RXO_EV_ALIVE)
 		rxo_alive_beat(qp);
+	if (events & RXO_EV_PACKET)
+		rxo_alive_heard(qp);
 	/* For all others the steps look for themselves. */
 }
 
@@ -292,6 +294,19 @@ struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue)
 	spin_lock_bh(&qp->run.lock);
 	rxo_run_queue_sub(qp, queue, 1);
 	skb = __skb_dequeue(queue);
+	spin_unlock_bh(&qp->run.lock);
+	return skb;
+}
+
+struct sk_buff *rxo_run_peek_newest(struct rxo_qp *qp,
+				    struct sk_buff_head *queue)
+{
+	struct sk_buff *skb;
+
+	if (skb_queue_empty_lockless(queue))
+		return NULL;
+	spin_lock_bh(&qp->run.lock);
+	skb = skb_peek_tail(queue);
 	spin_unlock_bh(&qp->run.lock);
 	return skb;
 }

@@ -133,6 +133,17 @@ void rxo_run_purge(struct rxo_qp *qp);
  */
 struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue);
 
+/**
+ * rxo_run_peek_newest() - look at the packet that came last
+ * @qp: the QP
+ * @queue: its requests or responses
+ *
+ * Context: the QP's runner; nobody else takes packets out, so it stays.
+ * Return: a packet, or NULL.
+ */
+struct sk_buff *rxo_run_peek_newest(struct rxo_qp *qp,
+				    struct sk_buff_head *queue);
+
 /* The caller is the runner, as far as lockdep can't tell. */
 void rxo_run_assert(struct rxo_qp *qp);
 

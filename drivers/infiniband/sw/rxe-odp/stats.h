@@ -22,6 +22,7 @@ struct rxo_dev;
 	op(sent_acks)                                                         \
 	op(sent_naks)                                                         \
 	op(sent_keepalives) /* the responder waits for a page */              \
+	op(peers_in_a_hurry) /* did not wait for a keepalive */               \
 	op(sent_rnr_naks)                                                     \
 	op(sent_read_resps)                                                   \
 	op(send_errors) /* no route, interface down, dropped below us */      \

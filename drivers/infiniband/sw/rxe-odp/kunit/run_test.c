@@ -15,6 +15,7 @@
 #include "../req.h"
 #include "../run.h"
 #include "../swqe.h"
+#include "../wire/rc.h"
 #include "env.h"
 
 /* As run.c says. */
@@ -604,16 +605,27 @@ static void timer_alive(struct kunit *test)
 		beats = rxo_env_count(r->env, RXO_CNT_sent_keepalives);
 	} while (beats < 10 && time_before(jiffies, end));
 	KUNIT_EXPECT_GE(test, beats, 10);
+	KUNIT_EXPECT_EQ(test, qp->alive.usec, rxo_timeout_usec(10) / 4);
+	/* Nobody has to be told that often whose time-out is this long. */
+	rxo_run_enter(qp);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->env->dev.waiting), 1);
+	qp->attr.timeout = 20;
+	rxo_run_leave(qp);
+	do {
+		usleep_range(200, 500);
+	} while (READ_ONCE(qp->alive.usec) < 16000 && time_before(jiffies, end));
+	KUNIT_EXPECT_EQ(test, READ_ONCE(qp->alive.usec), 16000);
 	/* The page has come: silence. */
 	rxo_run_enter(qp);
 	qp->resp.park.state = RXO_PARK_NONE;
 	beats = rxo_env_count(r->env, RXO_CNT_sent_keepalives);
 	rxo_run_leave(qp);
-	while (hrtimer_active(&qp->alive_timer) && time_before(jiffies, end))
+	while (hrtimer_active(&qp->alive.timer) && time_before(jiffies, end))
 		usleep_range(200, 500);
-	KUNIT_EXPECT_FALSE(test, hrtimer_active(&qp->alive_timer));
+	KUNIT_EXPECT_FALSE(test, hrtimer_active(&qp->alive.timer));
 	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_sent_keepalives),
 			beats);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->env->dev.waiting), 0);
 }
 
 static struct kunit_case run_cases[] = {
