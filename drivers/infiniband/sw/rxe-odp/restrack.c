@@ -42,24 +42,25 @@ static int rxo_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 	struct nlattr *table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
+	u32 waiting, parked;
 	int err;
 
 	if (!table)
 		return -EMSGSIZE;
 	/* A picture of a QP that runs. */
+	waiting = skb_queue_len_lockless(&qp->run.requests) +
+		  skb_queue_len_lockless(&qp->run.responses);
+	parked = rxo_park_started(&qp->req.park) +
+		 rxo_park_started(&qp->comp.park) +
+		 rxo_park_started(&qp->resp.park);
 	err = rdma_nl_put_driver_u32_hex(msg, "una", READ_ONCE(qp->req.una)) ||
 	      rdma_nl_put_driver_u32_hex(msg, "psn", READ_ONCE(qp->req.psn)) ||
 	      rdma_nl_put_driver_u32_hex(msg, "epsn",
 					 READ_ONCE(qp->resp.epsn)) ||
 	      rdma_nl_put_driver_u32(msg, "sq_posted",
 				     rxo_ring_pending(&qp->req.ring)) ||
-	      rdma_nl_put_driver_u32(msg, "parked",
-				     rxo_park_started(&qp->req.park) +
-				     rxo_park_started(&qp->comp.park) +
-				     rxo_park_started(&qp->resp.park)) ||
-	      rdma_nl_put_driver_u32(msg, "waiting_packets",
-				     skb_queue_len_lockless(&qp->run.requests) +
-				     skb_queue_len_lockless(&qp->run.responses));
+	      rdma_nl_put_driver_u32(msg, "parked", parked) ||
+	      rdma_nl_put_driver_u32(msg, "waiting_packets", waiting);
 	return rxo_restrack_end(msg, table, err);
 }
 
@@ -85,7 +86,8 @@ static int rxo_res_srq(struct sk_buff *msg, struct ib_srq *ibsrq)
 
 	if (!table)
 		return -EMSGSIZE;
-	err = rdma_nl_put_driver_u32(msg, "max_wr", READ_ONCE(srq->rq.max_wr)) ||
+	err = rdma_nl_put_driver_u32(msg, "max_wr",
+				     READ_ONCE(srq->rq.max_wr)) ||
 	      rdma_nl_put_driver_u32(msg, "limit", READ_ONCE(srq->limit)) ||
 	      rdma_nl_put_driver_u32(msg, "error", READ_ONCE(srq->error));
 	return rxo_restrack_end(msg, table, err);
@@ -96,25 +98,30 @@ static int rxo_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 {
 	struct rxo_mr *mr = to_rxo_mr(ibmr);
 	struct hmm_mirror_window *w = &mr->window;
+	const struct {
+		const char *name;
+		const atomic64_t *value;
+	} stats[] = {
+		{ "page_faults", &w->faults },
+		{ "page_faults_handled", &w->faults_handled },
+		{ "page_invalidations", &w->invalidations },
+		{ "page_invalidations_handled", &w->invalidations_handled },
+		{ "page_prefetch", &mr->prefetched },
+	};
 	struct nlattr *table;
-	int err;
+	unsigned int i;
+	int err = 0;
+	u64 value;
 
 	if (!mr->mirror)
 		return 0;
 	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
 	if (!table)
 		return -EMSGSIZE;
-	err = rdma_nl_stat_hwcounter_entry(msg, "page_faults",
-					   atomic64_read(&w->faults)) ||
-	      rdma_nl_stat_hwcounter_entry(msg, "page_faults_handled",
-					   atomic64_read(&w->faults_handled)) ||
-	      rdma_nl_stat_hwcounter_entry(msg, "page_invalidations",
-					   atomic64_read(&w->invalidations)) ||
-	      rdma_nl_stat_hwcounter_entry(
-		      msg, "page_invalidations_handled",
-		      atomic64_read(&w->invalidations_handled)) ||
-	      rdma_nl_stat_hwcounter_entry(msg, "page_prefetch",
-					   atomic64_read(&mr->prefetched));
+	for (i = 0; !err && i < ARRAY_SIZE(stats); i++) {
+		value = atomic64_read(stats[i].value);
+		err = rdma_nl_stat_hwcounter_entry(msg, stats[i].name, value);
+	}
 	return rxo_restrack_end(msg, table, err);
 }
 

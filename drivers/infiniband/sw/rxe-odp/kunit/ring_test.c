@@ -334,7 +334,8 @@ static void ring_send_changing(struct kunit *test)
 		KUNIT_ASSERT_LE(test, wqe->num_sge, 3);
 		if (wqe->flags & IB_SEND_INLINE) {
 			KUNIT_ASSERT_EQ(test, wqe->opcode, IB_WR_SEND);
-			KUNIT_ASSERT_LE(test, wqe->len, s->qp.req.limits.max_inline);
+			KUNIT_ASSERT_LE(test, wqe->len,
+					s->qp.req.limits.max_inline);
 			continue;
 		}
 		for (len = 0, k = 0; k < wqe->num_sge; k++)

@@ -613,7 +613,8 @@ static void timer_alive(struct kunit *test)
 	rxo_run_leave(qp);
 	do {
 		usleep_range(200, 500);
-	} while (READ_ONCE(qp->alive.usec) < 16000 && time_before(jiffies, end));
+	} while (READ_ONCE(qp->alive.usec) < 16000 &&
+		 time_before(jiffies, end));
 	KUNIT_EXPECT_EQ(test, READ_ONCE(qp->alive.usec), 16000);
 	/* The page has come: silence. */
 	rxo_run_enter(qp);
