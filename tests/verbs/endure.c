@@ -107,7 +107,8 @@ static void peer_reborn(void)
 	struct left before;
 
 	left_now(&before);
-	opt.timeout = 10;
+	/* Long enough for a peer that lives, on a machine that is busy too. */
+	opt.timeout = slow_kernel() ? 15 : 12;
 	opt.retry = 2;
 	for (uint64_t i = 0; i < (cfg.count ?: 6); i++) {
 		unsigned int posted = 0, done = 0;
