@@ -12,17 +12,19 @@
 #include "qp.h"
 
 /* Which side of a QP waits */
-#define rxo_trace_side(qp, park)                  \
-	((park) == &(qp)->req.park  ? "req" :     \
-	 (park) == &(qp)->comp.park ? "comp" :    \
-				      "resp")
+#define rxo_trace_side(qp, park)             \
+	((park) == &(qp)->req.park  ? 0 :    \
+	 (park) == &(qp)->comp.park ? 1 :    \
+				      2)
+#define rxo_trace_side_name(side) \
+	__print_symbolic(side, { 0, "req" }, { 1, "comp" }, { 2, "resp" })
 
 TRACE_EVENT(rxo_park,
 	TP_PROTO(struct rxo_qp *qp, struct rxo_park *park),
 	TP_ARGS(qp, park),
 	TP_STRUCT__entry(
-		__string(dev, dev_name(&qp->dev->ib.dev))
-		__string(side, rxo_trace_side(qp, park))
+		__array(char, dev, IB_DEVICE_NAME_MAX)
+		__field(u8, side)
 		__field(u32, qpn)
 		__field(unsigned long, addr)
 		__field(size_t, need)
@@ -31,8 +33,9 @@ TRACE_EVENT(rxo_park,
 		__field(unsigned int, tries)
 	),
 	TP_fast_assign(
-		__assign_str(dev);
-		__assign_str(side);
+		strscpy(__entry->dev, dev_name(&qp->dev->ib.dev),
+			IB_DEVICE_NAME_MAX);
+		__entry->side = rxo_trace_side(qp, park);
 		__entry->qpn = qp->ib.qp_num;
 		__entry->addr = park->addr;
 		__entry->need = park->need;
@@ -41,7 +44,8 @@ TRACE_EVENT(rxo_park,
 		__entry->tries = park->tries;
 	),
 	TP_printk("dev=%s qpn=%u side=%s addr=%#lx need=%zu want=%zu write=%d tries=%u",
-		  __get_str(dev), __entry->qpn, __get_str(side), __entry->addr,
+		  __entry->dev, __entry->qpn,
+		  rxo_trace_side_name(__entry->side), __entry->addr,
 		  __entry->need, __entry->want, __entry->write,
 		  __entry->tries)
 );
@@ -50,23 +54,25 @@ TRACE_EVENT(rxo_resume,
 	TP_PROTO(struct rxo_qp *qp, struct rxo_park *park, u64 usec, int err),
 	TP_ARGS(qp, park, usec, err),
 	TP_STRUCT__entry(
-		__string(dev, dev_name(&qp->dev->ib.dev))
-		__string(side, rxo_trace_side(qp, park))
+		__array(char, dev, IB_DEVICE_NAME_MAX)
+		__field(u8, side)
 		__field(u32, qpn)
 		__field(unsigned long, addr)
 		__field(u64, usec)
 		__field(int, err)
 	),
 	TP_fast_assign(
-		__assign_str(dev);
-		__assign_str(side);
+		strscpy(__entry->dev, dev_name(&qp->dev->ib.dev),
+			IB_DEVICE_NAME_MAX);
+		__entry->side = rxo_trace_side(qp, park);
 		__entry->qpn = qp->ib.qp_num;
 		__entry->addr = park->addr;
 		__entry->usec = usec;
 		__entry->err = err;
 	),
 	TP_printk("dev=%s qpn=%u side=%s addr=%#lx usec=%llu err=%d",
-		  __get_str(dev), __entry->qpn, __get_str(side), __entry->addr,
+		  __entry->dev, __entry->qpn,
+		  rxo_trace_side_name(__entry->side), __entry->addr,
 		  __entry->usec, __entry->err)
 );
 
@@ -74,18 +80,19 @@ TRACE_EVENT(rxo_prefetch,
 	TP_PROTO(struct rxo_dev *dev, unsigned int how, u32 num, u32 flags),
 	TP_ARGS(dev, how, num, flags),
 	TP_STRUCT__entry(
-		__string(dev, dev_name(&dev->ib.dev))
+		__array(char, dev, IB_DEVICE_NAME_MAX)
 		__field(unsigned int, how)
 		__field(u32, num)
 		__field(u32, flags)
 	),
 	TP_fast_assign(
-		__assign_str(dev);
+		strscpy(__entry->dev, dev_name(&dev->ib.dev),
+			IB_DEVICE_NAME_MAX);
 		__entry->how = how;
 		__entry->num = num;
 		__entry->flags = flags;
 	),
-	TP_printk("dev=%s how=%#x ranges=%u flags=%#x", __get_str(dev),
+	TP_printk("dev=%s how=%#x ranges=%u flags=%#x", __entry->dev,
 		  __entry->how, __entry->num, __entry->flags)
 );
 
