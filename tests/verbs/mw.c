@@ -4,6 +4,7 @@
  * bound, and (type 2) only through its QP. The MR around it does not widen it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ops.h"
@@ -81,12 +82,18 @@ static void by_window(enum ibv_wr_opcode op, uint32_t rkey, size_t off, size_t l
 
 #define RW (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
 
+#define DEBUGFS "/sys/kernel/debug/rxe_odp/%s/mrs"
+
 static void inside(void)
 {
+	char line[64];
 	uint32_t rkey;
 
 	setup(IBV_MW_TYPE_2, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	check(file_has("window, free", DEBUGFS, cfg.peer), "no free window in debugfs");
 	rkey = bind(OFF, LEN, RW, IBV_WC_SUCCESS);
+	snprintf(line, sizeof(line), "window of %#x qpn %u\n", r.rkey, p.b.qp->qp_num);
+	check(file_has(line, DEBUGFS, cfg.peer), "not in debugfs: %s", line);
 	by_window(IBV_WR_RDMA_WRITE, rkey, OFF, LEN, IBV_WC_SUCCESS);
 	by_window(IBV_WR_RDMA_READ, rkey, OFF, LEN, IBV_WC_SUCCESS);
 	by_window(IBV_WR_RDMA_WRITE, rkey, OFF + LEN - 1, 1, IBV_WC_SUCCESS);

@@ -52,11 +52,18 @@ static void setup(void)
 	buf_reg(&dst, &nb, ACCESS_ALL);
 }
 
+static bool is_in_debugfs(void)
+{
+	return file_has(" -> ", "/sys/kernel/debug/rxe_odp/%s/ahs", cfg.dev);
+}
+
 static void teardown(void)
 {
+	check(is_in_debugfs(), "the AH is not in debugfs");
 	buf_check(&src, "source");
 	buf_check(&dst, "target");
 	check(!ibv_destroy_ah(ah), "ibv_destroy_ah");
+	check(!is_in_debugfs(), "the AH is still in debugfs");
 	ep_destroy(&a);
 	ep_destroy(&b);
 	buf_free(&src);

@@ -267,6 +267,24 @@ void file_put(const char *text, const char *path, ...)
 	close(fd);
 }
 
+bool file_has(const char *text, const char *path, ...)
+{
+	char name[256], line[512];
+	bool has = false;
+	va_list args;
+	FILE *f;
+
+	va_start(args, path);
+	vsnprintf(name, sizeof(name), path, args);
+	va_end(args);
+	f = fopen(name, "r");
+	check(f, "%s: %s", name, strerror(errno));
+	while (!has && fgets(line, sizeof(line), f))
+		has = strstr(line, text);
+	fclose(f);
+	return has;
+}
+
 bool slow_kernel(void)
 {
 	const char *name = getenv("RXE_ODP_KERNEL");

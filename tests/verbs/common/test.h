@@ -104,6 +104,10 @@ void child_verdict(pid_t pid) __attribute__((noreturn));
 void file_put(const char *text, const char *path, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Has one of its lines this @text in it? */
+bool file_has(const char *text, const char *path, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Run a shell command; its exit status, -1 if it could not be run. */
 int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

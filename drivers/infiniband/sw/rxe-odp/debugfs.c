@@ -2,9 +2,11 @@
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
+#include "ah.h"
 #include "debugfs.h"
 #include "dev.h"
 #include "mr.h"
+#include "mw.h"
 #include "qp.h"
 
 static struct dentry *rxo_debugfs_root;
@@ -17,6 +19,18 @@ static int mirrors_show(struct seq_file *m, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(mirrors);
+
+static void rxo_mw_show(struct rxo_mw *mw, struct seq_file *m)
+{
+	spin_lock_bh(&mw->lock);
+	if (mw->mr)
+		seq_printf(m, "%#x %#llx %llu %#llx %#x window of %#x qpn %u\n",
+			   mw->key.key, mw->addr, mw->len, mw->base, mw->access,
+			   mw->mr->key.key, mw->qpn);
+	else
+		seq_printf(m, "%#x - - - - window, free\n", mw->key.key);
+	spin_unlock_bh(&mw->lock);
+}
 
 static int mrs_show(struct seq_file *m, void *unused)
 {
@@ -37,13 +51,35 @@ static int mrs_show(struct seq_file *m, void *unused)
 				   key->key, mr->iova, mr->len, mr->va,
 				   mr->access, mr->mirror ? "odp" : "pinned");
 		} else {
-			seq_printf(m, "%#x window\n", key->key);
+			rxo_mw_show(container_of(key, struct rxo_mw, key), m);
 		}
 		rxo_key_put(key);
 	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(mrs);
+
+static int ahs_show(struct seq_file *m, void *unused)
+{
+	struct rxo_dev *dev = m->private;
+	struct rxo_ref *ref;
+	unsigned long num;
+
+	xa_for_each(&dev->ahs, num, ref) {
+		struct rxo_ah *ah;
+
+		ref = rxo_ref_get(&dev->ahs, num);
+		if (!ref)
+			continue;
+		ah = ref->obj;
+		seq_printf(m, "%lu %pI6c -> %pI6c tclass %#x hops %u flow %#x\n",
+			   num, &ah->path.saddr, &ah->path.daddr, ah->path.tos,
+			   ah->path.ttl, ah->path.flow_label);
+		rxo_ref_put(ref);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(ahs);
 
 static int fault_latency_show(struct seq_file *m, void *unused)
 {
@@ -76,6 +112,7 @@ void rxo_debugfs_add(struct rxo_dev *dev, const char *name)
 	dev->debugfs = debugfs_create_dir(name, rxo_debugfs_root);
 	debugfs_create_file("mirrors", 0400, dev->debugfs, dev, &mirrors_fops);
 	debugfs_create_file("mrs", 0400, dev->debugfs, dev, &mrs_fops);
+	debugfs_create_file("ahs", 0400, dev->debugfs, dev, &ahs_fops);
 	debugfs_create_file("fault_latency", 0400, dev->debugfs, dev,
 			    &fault_latency_fops);
 	debugfs_create_file("qps", 0400, dev->debugfs, dev, &qps_fops);
