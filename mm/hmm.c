@@ -189,6 +189,7 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	spin_lock_init(&mirror->window_lock);
 	mirror->windows = RB_ROOT_CACHED;
 	mirror->reap_at = HMM_LEAF_REAP_MIN;
+	INIT_DELAYED_WORK(&mirror->reap_unseen, hmm_leaf_reap_unseen);
 	return mirror;
 }
 
@@ -252,9 +253,10 @@ EXPORT_SYMBOL_GPL(hmm_mirror_get);
 /*
  * The end of a mirror, in stages:
  *  a. off the list under dev->lock: a get from now on makes a new mirror;
- *  b. each leaf off the tree, emptied, its notifier removed, which waits until
+ *  b. the work that reaps is over: no window is left that could start it again;
+ *  c. each leaf off the tree, emptied, its notifier removed, which waits until
  *     its callback runs no more;
- *  c. the mirror's memory: nobody is left who knows it. No lookup and no fault
+ *  d. the mirror's memory: nobody is left who knows it. No lookup and no fault
  *     may be running by the contract; leaves go by RCU all the same, because
  *     the reaper frees them under lookups.
  */
@@ -268,6 +270,7 @@ static void hmm_mirror_release(struct kref *ref)
 	list_del(&mirror->entry);
 	mutex_unlock(&dev->lock);
 
+	cancel_delayed_work_sync(&mirror->reap_unseen);
 	hmm_leaf_destroy_all(mirror);
 	hmm_mirror_free(mirror);
 }

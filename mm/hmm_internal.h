@@ -27,6 +27,7 @@
 #include <linux/pgtable.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <rdma/hmm_mirror.h>
 
@@ -43,8 +44,14 @@
 #define HMM_LEAF_MASK PMD_MASK
 #define HMM_LEAF_PAGES PTRS_PER_PTE
 
-/* Fewer leaves than this are never reaped. */
+/* With fewer leaves than this none is looked for where nothing is mapped. */
 #define HMM_LEAF_REAP_MIN 1024ul
+
+/*
+ * Leaves that no window shows any more stay for so long: what is registered, used and
+ * deregistered again for each message is then warm, and deregistering costs nothing.
+ */
+#define HMM_LEAF_UNSEEN_DELAY HZ
 
 static inline unsigned long hmm_entry_pfn(unsigned long entry)
 {
@@ -76,6 +83,7 @@ struct hmm_mirror {
 	struct xarray root;
 	struct mutex grow_mutex; /* one new leaf at a time */
 	unsigned long reap_at; /* leaves that start a reaping, grow_mutex */
+	struct delayed_work reap_unseen; /* a window has gone */
 	unsigned long shrink_next; /* index to go on from, dev->lock */
 	spinlock_t join_lock;
 	struct list_head bringing; /* faults that bring a page, join_lock */
@@ -140,6 +148,7 @@ struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
 void hmm_leaf_put(struct hmm_mirror_leaf *leaf);
 void hmm_leaf_destroy_all(struct hmm_mirror *mirror);
+void hmm_leaf_reap_unseen(struct work_struct *work);
 int hmm_leaf_prepare_table(struct hmm_mirror_leaf *leaf);
 void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
 
@@ -157,7 +166,10 @@ bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
 unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 			    unsigned int last);
 
-/* hmm_window.c: @pages in [start, last] have come, or gone */
+/* hmm_window.c */
+bool hmm_window_shows(struct hmm_mirror *mirror, unsigned long start,
+		      unsigned long last);
+/* @pages in [start, last] have come, or gone */
 void hmm_window_count(struct hmm_mirror *mirror, unsigned long start,
 		      unsigned long last, unsigned long pages, bool gone);
 

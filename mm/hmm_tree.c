@@ -105,16 +105,56 @@ void hmm_leaf_destroy_all(struct hmm_mirror *mirror)
 	}
 }
 
-/* Nothing is mapped there any more, and no fault is busy with it. */
-static bool hmm_leaf_try_kill(struct hmm_mirror_leaf *leaf)
+static bool hmm_leaf_unmapped(struct hmm_mirror_leaf *leaf)
 {
 	struct mm_struct *mm = leaf->mirror->mm;
 
 	mmap_assert_locked(mm);
 
 	return !find_vma_intersection(mm, leaf->start,
-				      leaf->start + HMM_LEAF_SIZE) &&
-	       refcount_dec_if_one(&leaf->users);
+				      leaf->start + HMM_LEAF_SIZE);
+}
+
+static bool hmm_leaf_unseen(struct hmm_mirror_leaf *leaf)
+{
+	return !hmm_window_shows(leaf->mirror, leaf->start,
+				 leaf->start + HMM_LEAF_SIZE - 1);
+}
+
+/* Take what is @useless, and no fault is busy with, off the tree: a list of it. */
+static struct hmm_mirror_leaf *
+hmm_leaf_kill(struct hmm_mirror *mirror,
+	      bool (*useless)(struct hmm_mirror_leaf *leaf))
+{
+	struct hmm_mirror_leaf *leaf, *dead = NULL;
+	unsigned long index;
+
+	lockdep_assert_held(&mirror->grow_mutex);
+
+	xa_for_each(&mirror->root, index, leaf) {
+		if (useless(leaf) && refcount_dec_if_one(&leaf->users)) {
+			xa_erase(&mirror->root, index);
+			leaf->next_dead = dead;
+			dead = leaf;
+		}
+		cond_resched();
+	}
+	return dead;
+}
+
+static void hmm_leaf_bury(struct hmm_mirror *mirror,
+			  struct hmm_mirror_leaf *dead)
+{
+	struct hmm_mirror_leaf *leaf;
+
+	lockdep_assert_held(&mirror->grow_mutex);
+
+	while (dead) {
+		leaf = dead;
+		dead = leaf->next_dead;
+		hmm_leaf_destroy(leaf);
+		cond_resched();
+	}
 }
 
 /*
@@ -128,30 +168,37 @@ static bool hmm_leaf_try_kill(struct hmm_mirror_leaf *leaf)
  */
 static void hmm_leaf_reap(struct hmm_mirror *mirror)
 {
-	struct hmm_mirror_leaf *leaf, *dead = NULL;
-	unsigned long index, left;
+	struct hmm_mirror_leaf *dead;
+	unsigned long left;
 
 	lockdep_assert_held(&mirror->grow_mutex);
 
 	mmap_read_lock(mirror->mm);
-	xa_for_each(&mirror->root, index, leaf) {
-		if (hmm_leaf_try_kill(leaf)) {
-			xa_erase(&mirror->root, index);
-			leaf->next_dead = dead;
-			dead = leaf;
-		}
-		cond_resched();
-	}
+	dead = hmm_leaf_kill(mirror, hmm_leaf_unmapped);
 	mmap_read_unlock(mirror->mm);
+	hmm_leaf_bury(mirror, dead);
 
-	while (dead) {
-		leaf = dead;
-		dead = leaf->next_dead;
-		hmm_leaf_destroy(leaf);
-		cond_resched();
-	}
 	left = atomic_long_read(&mirror->leaves);
 	mirror->reap_at = max(HMM_LEAF_REAP_MIN, 2 * left);
+}
+
+/*
+ * Destroy the leaves that no window shows. A window that comes right after the look
+ * finds its memory cold, no more. A system worker does not wait for somebody who waits
+ * for mmap_lock.
+ */
+void hmm_leaf_reap_unseen(struct work_struct *work)
+{
+	struct hmm_mirror *mirror;
+
+	mirror = container_of(work, struct hmm_mirror, reap_unseen.work);
+	if (!mutex_trylock(&mirror->grow_mutex)) {
+		schedule_delayed_work(&mirror->reap_unseen,
+				      HMM_LEAF_UNSEEN_DELAY);
+		return;
+	}
+	hmm_leaf_bury(mirror, hmm_leaf_kill(mirror, hmm_leaf_unseen));
+	mutex_unlock(&mirror->grow_mutex);
 }
 
 /* A leaf on the tree with a reference for the caller, or NULL. */

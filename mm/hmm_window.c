@@ -25,8 +25,22 @@ void hmm_mirror_window_del(struct hmm_mirror *mirror,
 	spin_lock(&mirror->window_lock);
 	interval_tree_remove(&window->node, &mirror->windows);
 	spin_unlock(&mirror->window_lock);
+	if (atomic_long_read(&mirror->leaves))
+		schedule_delayed_work(&mirror->reap_unseen,
+				      HMM_LEAF_UNSEEN_DELAY);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_window_del);
+
+bool hmm_window_shows(struct hmm_mirror *mirror, unsigned long start,
+		      unsigned long last)
+{
+	bool shows;
+
+	spin_lock(&mirror->window_lock);
+	shows = interval_tree_iter_first(&mirror->windows, start, last);
+	spin_unlock(&mirror->window_lock);
+	return shows;
+}
 
 /* Of @pages that changed somewhere in [start, last], no more than @window shows. */
 static unsigned long hmm_window_share(const struct hmm_mirror_window *window,

@@ -245,6 +245,17 @@ int hmm_mirror_check(struct hmm_mirror *mirror, unsigned long addr, size_t len,
 void hmm_mirror_window_add(struct hmm_mirror *mirror,
 			   struct hmm_mirror_window *window, unsigned long addr,
 			   unsigned long last);
+
+/**
+ * hmm_mirror_window_del() - end to count for a range
+ * @mirror: the mirror
+ * @window: from hmm_mirror_window_add()
+ *
+ * What the device can access in the range, and no other window shows, is forgotten a
+ * second later: who has the mirror and adds a window there before that finds it warm.
+ *
+ * Context: process; takes a spinlock.
+ */
 void hmm_mirror_window_del(struct hmm_mirror *mirror,
 			   struct hmm_mirror_window *window);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A mirror of a real address space, the test thread's own: faults, invalidations,
- * the shrinker, the reaper, and all of them at once.
+ * the shrinker, the reapers, and all of them at once.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
@@ -334,6 +334,37 @@ static void mirror_reap(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
 }
 
+/* What no window shows any more goes, what another shows stays. */
+static void mirror_unseen(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long addr = hmm_env_map(env, 0, HMM_LEAF_SIZE);
+	struct hmm_mirror_window here = {}, there = {};
+
+	addr = ALIGN(addr, HMM_LEAF_SIZE) - 2 * PAGE_SIZE;
+	hmm_env_map(env, addr, 4 * PAGE_SIZE);
+	hmm_mirror_window_add(mirror, &here, addr, addr + 3 * PAGE_SIZE);
+	hmm_mirror_window_add(mirror, &there, addr, addr);
+	KUNIT_ASSERT_EQ(test, 0,
+			hmm_mirror_fault(mirror, addr, 4 * PAGE_SIZE, 0));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 2);
+	hmm_mirror_window_del(mirror, &here);
+	flush_delayed_work(&mirror->reap_unseen);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 1);
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, addr, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, addr + PAGE_SIZE, 0));
+	KUNIT_EXPECT_FALSE(test,
+			   mirror_has(test, mirror, addr + 2 * PAGE_SIZE, 0));
+	hmm_mirror_window_del(mirror, &there);
+	flush_delayed_work(&mirror->reap_unseen);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
+	/* And comes again. */
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
+	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, addr, 0));
+}
+
 /*
  * The promise: when memory has been unmapped, nobody holds a translation of it,
  * and nobody gets one. The test maps, stamps and unmaps pages; threads fault them
@@ -487,15 +518,34 @@ static int churn_life(void *arg)
 	return 0;
 }
 
-static void reap_soon(struct hmm_mirror *mirror)
+/* A new leaf is the end of all those where nothing is mapped. */
+static void reap_unmapped(struct kunit *test, struct hmm_mirror *mirror,
+			  unsigned long other)
 {
 	mutex_lock(&mirror->grow_mutex);
 	mirror->reap_at = 0;
 	mutex_unlock(&mirror->grow_mutex);
+	hmm_env_map(test->priv, other, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, other, 1, 0));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(other, PAGE_SIZE));
 }
 
-/* Leaves die by the reaper under faults and lookups of the same address. */
-static void mirror_reap_race(struct kunit *test)
+/* The last window goes, and those who wait for it are not patient. */
+static void reap_unseen(struct kunit *test, struct hmm_mirror *mirror,
+			unsigned long other)
+{
+	struct hmm_mirror_window window = {};
+
+	hmm_mirror_window_add(mirror, &window, other, other);
+	hmm_mirror_window_del(mirror, &window);
+	flush_delayed_work(&mirror->reap_unseen);
+}
+
+/* Leaves die by a reaper under faults and lookups of the same address. */
+static void reap_race(struct kunit *test,
+		      void (*reap)(struct kunit *test,
+				   struct hmm_mirror *mirror,
+				   unsigned long other))
 {
 	struct hmm_env *env = test->priv;
 	struct hmm_mirror *mirror = hmm_env_mirror(env);
@@ -514,12 +564,8 @@ static void mirror_reap_race(struct kunit *test)
 		race_round(test, r, round);
 		vm_munmap(r->addr, RACE_PAGES * PAGE_SIZE);
 		WRITE_ONCE(r->mapped, false);
-		/* A new leaf is the end of all those that are not needed. */
-		reap_soon(mirror);
 		other += HMM_LEAF_SIZE;
-		hmm_env_map(env, other, PAGE_SIZE);
-		KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, other, 1, 0));
-		KUNIT_ASSERT_EQ(test, 0, vm_munmap(other, PAGE_SIZE));
+		reap(test, mirror, other);
 		if (!xa_load(&mirror->root, r->addr >> HMM_LEAF_SHIFT))
 			reaped++;
 		cond_resched();
@@ -533,6 +579,16 @@ static void mirror_reap_race(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->errors), 0);
 }
 
+static void mirror_reap_race(struct kunit *test)
+{
+	reap_race(test, reap_unmapped);
+}
+
+static void mirror_unseen_race(struct kunit *test)
+{
+	reap_race(test, reap_unseen);
+}
+
 static struct kunit_case mirror_cases[] = {
 	KUNIT_CASE(mirror_life),
 	KUNIT_CASE(mirror_fault),
@@ -541,8 +597,10 @@ static struct kunit_case mirror_cases[] = {
 	KUNIT_CASE(mirror_huge),
 	KUNIT_CASE(mirror_shrink),
 	KUNIT_CASE_SLOW(mirror_reap),
+	KUNIT_CASE(mirror_unseen),
 	KUNIT_CASE_SLOW(mirror_race),
 	KUNIT_CASE_SLOW(mirror_reap_race),
+	KUNIT_CASE_SLOW(mirror_unseen_race),
 	{}
 };
 

@@ -8,6 +8,7 @@
 #include "dev.h"
 #include "mr.h"
 #include "mw.h"
+#include "uctx.h"
 #include "wire/range.h"
 
 #define RXO_MR_ACCESS                                                    \
@@ -44,7 +45,8 @@ static int rxo_mr_pin(struct rxo_mr *mr, struct ib_device *ibdev)
 	return 0;
 }
 
-static int rxo_mr_mirror(struct rxo_mr *mr, struct rxo_dev *dev)
+static int rxo_mr_mirror(struct rxo_mr *mr, struct rxo_dev *dev,
+			 struct rxo_uctx *uctx)
 {
 	unsigned int flags = ib_access_writable(mr->access) ? HMM_MIRROR_WRITE :
 							      HMM_MIRROR_READ;
@@ -62,6 +64,7 @@ static int rxo_mr_mirror(struct rxo_mr *mr, struct rxo_dev *dev)
 		}
 	}
 	mr->mirror = mirror;
+	rxo_uctx_keep(uctx, mirror);
 	hmm_mirror_window_add(mirror, &mr->window, mr->va,
 			      mr->va + (mr->len - 1));
 	return 0;
@@ -113,7 +116,7 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 	atomic_set(&mr->windows, 0);
 
 	if (odp || READ_ONCE(unpinned))
-		ret = rxo_mr_mirror(mr, dev);
+		ret = rxo_mr_mirror(mr, dev, to_rxo_uctx(pd->uobject->context));
 	else
 		ret = rxo_mr_pin(mr, pd->device);
 	if (ret)

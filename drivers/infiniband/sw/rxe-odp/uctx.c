@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <rdma/hmm_mirror.h>
+
 #include "uctx.h"
 
 int rxo_uctx_init(struct rxo_uctx *uctx)
@@ -12,4 +14,12 @@ int rxo_uctx_init(struct rxo_uctx *uctx)
 void rxo_uctx_fini(struct rxo_uctx *uctx)
 {
 	destroy_workqueue(uctx->fault_wq);
+	if (uctx->mirror)
+		hmm_mirror_put(uctx->mirror);
+}
+
+void rxo_uctx_keep(struct rxo_uctx *uctx, struct hmm_mirror *mirror)
+{
+	if (!READ_ONCE(uctx->mirror) && !cmpxchg(&uctx->mirror, NULL, mirror))
+		hmm_mirror_hold(mirror);
 }

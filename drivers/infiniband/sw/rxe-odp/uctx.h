@@ -11,6 +11,8 @@
 #include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
+struct hmm_mirror;
+
 /* Faults and prefetches of one process that run at a time. */
 #define RXO_UCTX_FAULTS 256
 
@@ -18,10 +20,13 @@
  * struct rxo_uctx - a process's open device
  * @ib: what ib_core knows
  * @fault_wq: faults and prefetches
+ * @mirror: of the first who registered on-demand memory, set once: so it outlives its
+ *	    MRs, and memory that is registered again and again is warm; or NULL
  */
 struct rxo_uctx {
 	struct ib_ucontext ib;
 	struct workqueue_struct *fault_wq;
+	struct hmm_mirror *mirror;
 };
 
 static inline struct rxo_uctx *to_rxo_uctx(struct ib_ucontext *uctx)
@@ -32,5 +37,14 @@ static inline struct rxo_uctx *to_rxo_uctx(struct ib_ucontext *uctx)
 /* alloc_ucontext, dealloc_ucontext */
 int rxo_uctx_init(struct rxo_uctx *uctx);
 void rxo_uctx_fini(struct rxo_uctx *uctx);
+
+/**
+ * rxo_uctx_keep() - keep a mirror until the device is closed, if there is none yet
+ * @uctx: the context
+ * @mirror: the caller's
+ *
+ * Context: any.
+ */
+void rxo_uctx_keep(struct rxo_uctx *uctx, struct hmm_mirror *mirror);
 
 #endif /* RXO_UCTX_H */
