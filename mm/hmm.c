@@ -288,6 +288,12 @@ void hmm_mirror_put(struct hmm_mirror *mirror)
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_put);
 
+const struct mm_struct *hmm_mirror_mm(const struct hmm_mirror *mirror)
+{
+	return mirror->mm;
+}
+EXPORT_SYMBOL_GPL(hmm_mirror_mm);
+
 void hmm_mirror_show(struct hmm_mirror_device *dev, struct seq_file *m)
 {
 	struct hmm_mirror *mirror;

@@ -159,6 +159,8 @@ static int hmm_fault_loop(struct hmm_fault *f)
 			break;
 
 		if (ret == 2) {
+			if (f->flags & HMM_MIRROR_NOWAIT)
+				return -EAGAIN;
 			ret = hmm_join_wait(f);
 			if (ret)
 				return ret;
@@ -262,12 +264,15 @@ static int hmm_fault_run(struct hmm_mirror *mirror, unsigned long addr,
 	f->flags = flags;
 
 	err = hmm_fault_range(f, addr, last);
+	if (err == -EAGAIN)
+		goto free; /* the next try counts */
 	if (f->walked)
 		hmm_stat_inc(mirror, faults);
 	else if (!err)
 		hmm_stat_inc(mirror, faults_shared);
 	if (err)
 		hmm_stat_inc(mirror, fault_errors);
+free:
 	kfree(f);
 	return err;
 }

@@ -72,7 +72,7 @@ static vm_fault_t hmm_fix_handle(struct hmm_fault *f, unsigned long addr,
 {
 	vm_fault_t ret;
 
-	if (!userfaultfd_armed(vma))
+	if (!userfaultfd_armed(vma) || f->flags & HMM_MIRROR_NOWAIT)
 		return handle_mm_fault(vma, addr, how, NULL);
 
 	f->task = current;
@@ -94,6 +94,8 @@ static int hmm_fix_page(struct hmm_fault *f, unsigned long addr)
 
 	if (f->flags & HMM_MIRROR_WRITE)
 		how |= FAULT_FLAG_WRITE;
+	if (f->flags & HMM_MIRROR_NOWAIT)
+		how |= FAULT_FLAG_RETRY_NOWAIT;
 
 	for (;;) {
 		err = hmm_fix_check(f, addr, &vma);
@@ -104,6 +106,9 @@ static int hmm_fix_page(struct hmm_fault *f, unsigned long addr)
 			return vm_fault_to_errno(ret, 0) ?: -EFAULT;
 		if (!(ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
 			return 0;
+		/* With this flag it keeps the lock, and has not waited. */
+		if (ret & VM_FAULT_RETRY && f->flags & HMM_MIRROR_NOWAIT)
+			return -EAGAIN;
 		/* It let go of the lock; @vma is no more. */
 		mmap_read_lock(f->mirror->mm);
 		if (ret & VM_FAULT_COMPLETED)

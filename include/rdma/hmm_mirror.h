@@ -111,6 +111,7 @@ struct hmm_mirror_window {
 #define HMM_MIRROR_READ 0
 #define HMM_MIRROR_WRITE BIT(0) /* the access writes */
 #define HMM_MIRROR_SNAPSHOT BIT(1) /* fault only: take what is present */
+#define HMM_MIRROR_NOWAIT BIT(2) /* fault only: bring what is at hand */
 
 /**
  * hmm_mirror_device_init() - prepare a device for mirrors
@@ -160,6 +161,15 @@ void hmm_mirror_hold(struct hmm_mirror *mirror);
 void hmm_mirror_put(struct hmm_mirror *mirror);
 
 /**
+ * hmm_mirror_mm() - whose address space it is
+ * @mirror: the mirror
+ *
+ * Context: any.
+ * Return: an address space to compare with.
+ */
+const struct mm_struct *hmm_mirror_mm(const struct hmm_mirror *mirror);
+
+/**
  * hmm_mirror_lookup_and_lock() - find bytes, keep them in place
  * @mirror: the mirror
  * @addr: first byte, a user virtual address of the mirrored process
@@ -193,7 +203,8 @@ void hmm_mirror_unlock(struct hmm_mirror_run *run);
  * @len: bytes, at least 1; longer ranges are walked leaf by leaf
  * @flags: HMM_MIRROR_WRITE asks for write permission (breaks COW, and the folios
  *	   are marked dirty); HMM_MIRROR_SNAPSHOT faults nothing in and installs
- *	   what is present
+ *	   what is present; HMM_MIRROR_NOWAIT faults in what the CPU would have
+ *	   at once, and waits for no disk and no userfaultfd
  *
  * Those who find their pages present do nothing. A page that has to be waited
  * for (swap, a slow file system, userfaultfd) holds up nobody else's fault, nor
@@ -212,6 +223,7 @@ void hmm_mirror_unlock(struct hmm_mirror_run *run);
  *	-EINTR:  the calling task is being killed
  *	-ENOMEM: no memory for a leaf or for the page
  *	-EBUSY:  invalidations did not let the fault finish within a second
+ *	-EAGAIN: NOWAIT, and there is something to wait for
  *	-EINVAL: @addr + @len wraps
  */
 int hmm_mirror_fault(struct hmm_mirror *mirror, unsigned long addr, size_t len,

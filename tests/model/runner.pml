@@ -21,7 +21,8 @@
  * do what these do. Left out: the bound of the queues, errors of faults, what is in
  * packets, which tests/host/ has, and that a verb that waits is not starved.
  *
- * How much comes, -D: POSTS, PACKETS, MISSES, NOMEM, VERBS. All at 1 takes ten times
+ * How much comes, -D: POSTS, PACKETS, MISSES, NOMEM, VERBS; HELP: a thread that posts
+ * brings the page instead of the worker. All at 1 takes ten times
  * as long as the worlds that tests/model/run knows, and holds as well.
  *
  * Planted faults, -D, each to be found:
@@ -39,6 +40,11 @@
  *  BUG_PARK_NO_KICK	does not kick
  *  BUG_CANCEL_NO_PUT	keeps the mirror of a work that never ran
  *  BUG_CANCEL_NO_WAIT	does not wait for a fault that runs
+ *  BUG_CANCEL_LISTED	does not take it off the list that helpers look at
+ *  BUG_CANCEL_HELPED	does not wait for a helper
+ *  BUG_HELP_TWICE	helps though the worker has it
+ *  BUG_HELP_LOST	would have to wait, and does not give it back
+ *  BUG_HELP_FLAG	says whether, not how many help
  *  BUG_RESET_NO_CANCEL	leaves the fault alone
  *  BUG_RESET_NO_TIMER	leaves the timer alone
  *  BUG_TIMER_NO_WAIT	does not wait for the timer's function
@@ -94,6 +100,8 @@ byte park_state;
 bool park_err; /* the fault's result is there */
 bool park_pending;
 bool park_running;
+bool park_listed; /* park->waiting */
+byte helpers;
 byte mirror_refs;
 
 /* struct rxo_ref, and the table */
@@ -142,6 +150,9 @@ inline rxo_park()
 		park_state = WAITING;
 		mirror_refs++ /* hmm_mirror_hold() */
 	}
+#ifdef HELP
+	atomic { assert(!park_listed); park_listed = true }
+#endif
 	atomic { assert(!park_pending); park_pending = true } /* queue_work() */
 #endif
 }
@@ -429,6 +440,34 @@ inline rxo_run_purge()
 
 /* ---- park.c ---- */
 
+inline rxo_park_done()
+{
+#ifdef BUG_PARK_KICK_FIRST
+	rxo_run_kick(EV_RESUME);
+#endif
+#ifdef BUG_PARK_PLAIN_STORE
+	park_state = DONE;
+	atomic { park_err = true; mirror_refs-- }
+#else
+	atomic {
+		alive();
+		park_err = true;
+		assert(mirror_refs == 1);
+		mirror_refs--
+	}
+	atomic {
+		alive();
+#ifndef BUG_PARK_QUEUE_FIRST
+		assert(park_state == WAITING);
+#endif
+		park_state = DONE /* smp_store_release() */
+	}
+#endif
+#if !defined(BUG_PARK_KICK_FIRST) && !defined(BUG_PARK_NO_KICK)
+	rxo_run_kick(EV_RESUME)
+#endif
+}
+
 active proctype rxo_park_work()
 {
 	LOCALS;
@@ -439,38 +478,72 @@ end:	do
 		park_pending = false;
 		park_running = true
 	   }
+#ifdef HELP
+	   atomic { alive(); park_listed = false } /* rxo_park_unlist() */
+#endif
 	   alive(); /* hmm_mirror_fault(): takes its time */
-#ifdef BUG_PARK_KICK_FIRST
-	   rxo_run_kick(EV_RESUME);
-#endif
-#ifdef BUG_PARK_PLAIN_STORE
-	   park_state = DONE;
-	   atomic { park_err = true; mirror_refs-- }
-#else
-	   atomic {
-		alive();
-		park_err = true;
-		assert(mirror_refs == 1);
-		mirror_refs--
-	   }
-	   atomic {
-		alive();
-#ifndef BUG_PARK_QUEUE_FIRST
-		assert(park_state == WAITING);
-#endif
-		park_state = DONE /* smp_store_release() */
-	   }
-#endif
-#if !defined(BUG_PARK_KICK_FIRST) && !defined(BUG_PARK_NO_KICK)
-	   rxo_run_kick(EV_RESUME);
-#endif
+	   rxo_park_done();
 	   park_running = false
 	od
 }
 
+#ifdef HELP
+active [2] proctype rxo_park_help()
+{
+	LOCALS;
+	bool have;
+
+end:	do
+	:: atomic { /* rxo_park_take(): the list's lock, cancel_work() */
+		park_listed ->
+		alive();
+		park_listed = false;
+#ifdef BUG_HELP_TWICE
+		have = true;
+#else
+		have = park_pending;
+#endif
+		park_pending = false;
+#ifdef BUG_HELP_FLAG
+		helpers = have || helpers
+#else
+		helpers = helpers + have
+#endif
+	   }
+	   if
+	   :: have ->
+		have = false;
+		alive(); /* hmm_mirror_fault(): at once */
+		if
+#ifdef BUG_HELP_LOST
+		:: skip
+#else
+		:: atomic { alive(); assert(!park_pending); park_pending = true }
+#endif
+		:: rxo_park_done()
+		fi;
+#ifdef BUG_HELP_FLAG
+		atomic { alive(); helpers = 0 }
+#else
+		atomic { alive(); helpers-- }
+#endif
+	   :: else
+	   fi
+	od
+}
+#endif
+
 inline rxo_park_cancel()
 {
 #ifndef BUG_RESET_NO_CANCEL
+#ifdef HELP
+#ifndef BUG_CANCEL_LISTED
+	atomic { runs(); park_listed = false } /* rxo_park_unlist() */
+#endif
+#ifndef BUG_CANCEL_HELPED
+	!helpers;
+#endif
+#endif
 	atomic { runs(); mine = park_pending; park_pending = false }
 #ifndef BUG_CANCEL_NO_WAIT
 	!park_running;
@@ -629,7 +702,7 @@ active proctype rxo_qp_fini()
 		atomic {
 			runs();
 			assert(!park_pending && !work_pending && !later_queued);
-			assert(!mirror_refs && !entering);
+			assert(!mirror_refs && !entering && !helpers);
 			freed = true
 		}
 	:: skip

@@ -5,8 +5,10 @@
  * as what the file holds, and what is written is there afterwards.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "ops.h"
 #include "test.h"
@@ -159,6 +161,89 @@ static void long_message(void)
 	pair_close(&p);
 }
 
+/* Who has just posted is there to bring pages that are at hand, faster than a worker. */
+static void by_who_posts(void)
+{
+	enum { N = 300 };
+	long helped = hw_counter(cfg.peer, "parks_helped");
+	struct buf l, r;
+
+	need_odp();
+	pair_open(&p, NULL);
+	buf_new(&l, N * PAGE);
+	buf_new_untouched(&r, N * PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	for (unsigned int i = 0; i < N; i++) {
+		/* 7 and 300 have no divisor in common: each page once, none after the other. */
+		size_t at = i * 7 % N * PAGE + i;
+
+		do_write(&p.a, &l, at, &r, at, PAGE - N);
+	}
+	if (helped >= 0)
+		check(hw_counter(cfg.peer, "parks_helped") > helped,
+		      "the worker was always faster");
+	pair_end(&p, &l, &r);
+}
+
+struct poster {
+	struct buf *l, *r;
+	pthread_t thread;
+};
+
+static void *post_many(void *arg)
+{
+	struct poster *t = arg;
+
+	for (unsigned int i = 0; i < 60; i++) {
+		struct ibv_send_wr *bad;
+		struct wr w;
+
+		wr_init(&w, IBV_WR_RDMA_WRITE, i);
+		wr_sge(&w, t->l, i * PAGE, 999);
+		wr_remote(&w, t->r, i * 7 % 60 * PAGE);
+		/* The QP may be in error by now. */
+		ibv_post_send(p.a.qp, &w.wr, &bad);
+	}
+	return NULL;
+}
+
+/* The QP that waits is reset while some thread brings its page. */
+static void reset_meanwhile(void)
+{
+	for (unsigned int i = 0; i < 40; i++) {
+		struct buf l, r;
+		struct poster t = { .l = &l, .r = &r };
+
+		if (!i)
+			need_odp();
+		pair_open(&p, NULL);
+		buf_new(&l, 60 * PAGE);
+		buf_new_untouched(&r, 60 * PAGE);
+		buf_reg(&l, &p.na, ACCESS_ALL);
+		buf_reg(&r, &p.nb, ACCESS_ALL);
+		check(!pthread_create(&t.thread, NULL, post_many, &t), "pthread_create");
+		usleep(rnd_range(0, 3000));
+		ep_set_state(&p.b, i & 1 ? IBV_QPS_RESET : IBV_QPS_ERR);
+		ep_set_state(&p.a, IBV_QPS_ERR);
+		pthread_join(t.thread, NULL);
+		if (i & 2)
+			ep_set_state(&p.a, IBV_QPS_RESET);
+		buf_check(&l, "source");
+		/* Each write is there as a whole or, but for the last, not at all. */
+		for (unsigned int k = 0; k < 60; k++) {
+			uint8_t *got = r.map + k * 7 % 60 * PAGE;
+
+			if (memcmp(got, r.want + (got - r.map), 999))
+				buf_moved(&r, got - r.map, &l, k * PAGE, 999);
+		}
+		pair_renew(&p, NULL);
+		pair_works(&p);
+		pair_end(&p, &l, &r);
+	}
+}
+
 TEST_MAIN(CASE(file_to_file), CASE(file_to_untouched), CASE(untouched_to_touched),
 	  CASE(touched_to_untouched), CASE(untouched_to_untouched),
-	  CASE(scattered), CASE(long_message))
+	  CASE(scattered), CASE(long_message), CASE(by_who_posts),
+	  CASE(reset_meanwhile))

@@ -349,6 +349,41 @@ static void server_closes(void)
 	teardown();
 }
 
+/* A process of one thread serves its own pages: it may not wait for them in a post. */
+static void post_returns(bool remote)
+{
+	enum { LEN = 8 * PAGE };
+	struct buf l, r, *late = remote ? &r : &l;
+	uint8_t was[LEN];
+	int fd;
+
+	need_odp();
+	pair_open(&p, NULL);
+	buf_new(&l, LEN);
+	buf_new(&r, LEN);
+	memcpy(was, late->want, LEN);
+	fd = buf_withhold(late, O_CLOEXEC);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &l, 77, &r, 4001, 9000);
+	wc_none(p.a.scq);
+	buf_serve(late, fd, was);
+	wc_ok(p.a.scq, 1);
+	buf_moved(&r, 4001, &l, 77, 9000);
+	close(fd);
+	pair_end(&p, &l, &r);
+}
+
+static void post_to_slow_returns(void)
+{
+	post_returns(true);
+}
+
+static void post_from_slow_returns(void)
+{
+	post_returns(false);
+}
+
 static void unmapped_meanwhile(void)
 {
 	struct uffdio_range range;
@@ -410,4 +445,5 @@ TEST_MAIN(CASE(write_in_a_hurry), CASE(write_in_a_secret_hurry),
 	  CASE(write_from_slow), CASE(read_from_slow), CASE(read_to_slow),
 	  CASE(many_reads_to_slow), CASE(send_to_slow), CASE(send_from_slow),
 	  CASE(atomic_on_slow), CASE(one_fault_for_many), CASE(others_go_on),
-	  CASE(server_closes), CASE(unmapped_meanwhile), CASE(killed))
+	  CASE(server_closes), CASE(post_to_slow_returns),
+	  CASE(post_from_slow_returns), CASE(unmapped_meanwhile), CASE(killed))

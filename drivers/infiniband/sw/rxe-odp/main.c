@@ -7,6 +7,7 @@
 #include "debugfs.h"
 #include "link.h"
 #include "netns.h"
+#include "park.h"
 #include "qp.h"
 
 #define CREATE_TRACE_POINTS
@@ -16,6 +17,7 @@ static int __init rxo_init(void)
 {
 	int ret;
 
+	rxo_park_init_lists();
 	rxo_qp_module_init();
 	rxo_debugfs_init();
 	ret = rxo_netns_init();

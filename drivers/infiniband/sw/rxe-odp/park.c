@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/hash.h>
+#include <linux/log2.h>
+#include <linux/wait.h>
 #include <rdma/hmm_mirror.h>
 
 #include "dev.h"
@@ -7,22 +10,66 @@
 #include "qp.h"
 #include "trace.h"
 
-static void rxo_park_work(struct work_struct *work)
+/*
+ * Sides whose worker has not begun, by address space:
+ *
+ *	park, softirq		helper, process		worker		cancel
+ *	-------------		---------------		------		------
+ *	list, queue_work
+ *				lock; unlist
+ *				cancel_work: mine
+ *				helpers++; unlock	never runs
+ *				bring it, or
+ *				queue_work again			unlist
+ *				helpers--, wake
+ *									no helpers
+ *									cancel_work_sync
+ *
+ * When it has been brought the side may park anew, and be helped by somebody else, before
+ * its helper has left: so they are counted.
+ */
+struct rxo_park_list {
+	spinlock_t lock;
+	struct list_head parks;
+};
+
+static struct rxo_park_list rxo_park_lists[64];
+
+/* Woken when a helper is done; its park may be gone by then. */
+static DECLARE_WAIT_QUEUE_HEAD(rxo_park_helped);
+
+static struct rxo_park_list *rxo_park_list(const struct mm_struct *mm)
 {
-	struct rxo_park *park = container_of(work, struct rxo_park, work);
-	unsigned int flags = park->write ? HMM_MIRROR_WRITE : HMM_MIRROR_READ;
+	return &rxo_park_lists[hash_ptr(mm, ilog2(ARRAY_SIZE(rxo_park_lists)))];
+}
+
+void rxo_park_init_lists(void)
+{
+	struct rxo_park_list *list;
+
+	for (list = rxo_park_lists;
+	     list < rxo_park_lists + ARRAY_SIZE(rxo_park_lists); list++) {
+		spin_lock_init(&list->lock);
+		INIT_LIST_HEAD(&list->parks);
+	}
+}
+
+/* From now on no helper takes it. */
+static void rxo_park_unlist(struct rxo_park *park)
+{
+	struct rxo_park_list *list = park->list;
+
+	spin_lock_bh(&list->lock);
+	list_del_init(&park->waiting);
+	spin_unlock_bh(&list->lock);
+}
+
+/* The fault has ended. */
+static void rxo_park_done(struct rxo_park *park, int err)
+{
 	struct rxo_qp *qp = park->qp;
 	u64 usec;
-	int err;
 
-	err = hmm_mirror_fault(park->mirror, park->addr, park->want, flags);
-	/* A hole further on is not yet this packet's trouble. */
-	if (err && park->want > park->need)
-		err = hmm_mirror_fault(park->mirror, park->addr, park->need,
-				       flags);
-	if (!err && park->ahead)
-		hmm_mirror_fault(park->mirror, park->addr + park->want,
-				 park->ahead, flags | HMM_MIRROR_SNAPSHOT);
 	/* Taken away while it was brought: as good as not tried. */
 	park->err = err == -EBUSY ? 0 : err;
 	hmm_mirror_put(park->mirror);
@@ -35,11 +82,98 @@ static void rxo_park_work(struct work_struct *work)
 	rxo_run_kick(qp, RXO_EV_RESUME);
 }
 
+static unsigned int rxo_park_flags(const struct rxo_park *park)
+{
+	return park->write ? HMM_MIRROR_WRITE : HMM_MIRROR_READ;
+}
+
+static void rxo_park_look_further(const struct rxo_park *park)
+{
+	if (park->ahead)
+		hmm_mirror_fault(park->mirror, park->addr + park->want,
+				 park->ahead,
+				 rxo_park_flags(park) | HMM_MIRROR_SNAPSHOT);
+}
+
+static void rxo_park_work(struct work_struct *work)
+{
+	struct rxo_park *park = container_of(work, struct rxo_park, work);
+	unsigned int flags = rxo_park_flags(park);
+	int err;
+
+	rxo_park_unlist(park);
+	err = hmm_mirror_fault(park->mirror, park->addr, park->want, flags);
+	/* A hole further on is not yet this packet's trouble. */
+	if (err && park->want > park->need)
+		err = hmm_mirror_fault(park->mirror, park->addr, park->need,
+				       flags);
+	if (!err)
+		rxo_park_look_further(park);
+	rxo_park_done(park, err);
+}
+
+/* Take one away from its worker, which must not have begun. */
+static struct rxo_park *rxo_park_take(struct rxo_park_list *list,
+				      const struct mm_struct *mm)
+{
+	struct rxo_park *park, *next, *mine = NULL;
+	unsigned int looks = RXO_HELP_LOOKS;
+
+	spin_lock_bh(&list->lock);
+	list_for_each_entry_safe(park, next, &list->parks, waiting) {
+		if (!looks--)
+			break;
+		if (hmm_mirror_mm(park->mirror) != mm ||
+		    park->want > RXO_HELP_MAX)
+			continue;
+		list_del_init(&park->waiting);
+		if (cancel_work(&park->work)) {
+			atomic_inc(&park->helpers);
+			mine = park;
+			break;
+		}
+	}
+	spin_unlock_bh(&list->lock);
+	return mine;
+}
+
+void rxo_park_help(void)
+{
+	const struct mm_struct *mm = current->mm;
+	struct rxo_park_list *list = rxo_park_list(mm);
+	struct rxo_park *park;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < RXO_HELP_LOOKS; i++) {
+		if (list_empty_careful(&list->parks))
+			break;
+		park = rxo_park_take(list, mm);
+		if (!park)
+			break;
+		err = hmm_mirror_fault(park->mirror, park->addr, park->want,
+				       rxo_park_flags(park) |
+					       HMM_MIRROR_NOWAIT);
+		if (err) {
+			/* Something to wait for, or to be said by a worker. */
+			queue_work(park->wq, &park->work);
+		} else {
+			rxo_park_look_further(park);
+			rxo_count(park->qp->dev, parks_helped);
+			rxo_park_done(park, 0);
+		}
+		/* It may go now. */
+		atomic_dec_return_release(&park->helpers);
+		wake_up_all(&rxo_park_helped);
+	}
+}
+
 void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
 		   struct workqueue_struct *wq)
 {
 	park->wq = wq;
 	park->qp = qp;
+	INIT_LIST_HEAD(&park->waiting);
 	INIT_WORK(&park->work, rxo_park_work);
 }
 
@@ -63,6 +197,7 @@ static void rxo_park_look_ahead(struct rxo_park *park, size_t rest, u64 left)
 int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	     size_t rest, enum rxo_dir dir)
 {
+	struct rxo_park_list *list;
 	int err = park->err;
 
 	rxo_run_assert(park->qp);
@@ -88,6 +223,11 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	hmm_mirror_hold(park->mirror);
 	rxo_count(park->qp->dev, parks);
 	trace_rxo_park(park->qp, park);
+	list = rxo_park_list(hmm_mirror_mm(park->mirror));
+	park->list = list;
+	spin_lock_bh(&list->lock);
+	list_add(&park->waiting, &list->parks);
+	spin_unlock_bh(&list->lock);
 	queue_work(park->wq, &park->work);
 	return -EAGAIN;
 }
@@ -110,6 +250,11 @@ bool rxo_park_waiting(struct rxo_park *park)
 void rxo_park_cancel(struct rxo_park *park)
 {
 	rxo_run_assert(park->qp);
+	if (park->list) {
+		rxo_park_unlist(park);
+		wait_event(rxo_park_helped,
+			   !atomic_read_acquire(&park->helpers));
+	}
 	/* One that never ran still holds its mirror. */
 	if (cancel_work_sync(&park->work))
 		hmm_mirror_put(park->mirror);

@@ -14,7 +14,16 @@
 
 struct hmm_mirror;
 struct rxo_mr;
+struct rxo_park_list;
 struct rxo_qp;
+
+/*
+ * A worker takes its time to wake up. A thread of the process that has just rung a
+ * doorbell brings pages that cost no wait itself, up to so many bytes at once, as if it
+ * had touched them. It looks at few of those that wait: others may have left many.
+ */
+#define RXO_HELP_MAX SZ_1M
+#define RXO_HELP_LOOKS 16
 
 /* Of a fault ahead of the packet that needs it, within the same message. */
 #define RXO_FAULT_AHEAD SZ_4M
@@ -49,6 +58,10 @@ enum rxo_park_state {
  * @wq: ... and on this
  * @state: enum rxo_park_state; WAITING to DONE by the worker with release, all
  *	   else by the runner
+ * @list: of the address space that it waits for, or waited for last; the runner's
+ * @waiting: there, until the worker begins; under @list's lock
+ * @helpers: threads of the process that have, or just had, it instead of the worker;
+ *	     counted up under @list's lock
  * @mirror: whose pages, with a reference while WAITING
  * @addr: first byte
  * @need: bytes that the packet at hand needs
@@ -66,6 +79,9 @@ struct rxo_park {
 	struct work_struct work;
 	struct workqueue_struct *wq;
 	int state;
+	struct rxo_park_list *list;
+	struct list_head waiting;
+	atomic_t helpers;
 	struct hmm_mirror *mirror;
 	unsigned long addr;
 	size_t need;
@@ -78,6 +94,9 @@ struct rxo_park {
 	unsigned int tries;
 	unsigned long since;
 };
+
+/* Before any QP: when the module is loaded. */
+void rxo_park_init_lists(void);
 
 void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
 		   struct workqueue_struct *wq);
@@ -108,6 +127,13 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
  * again, and only a new miss makes the fault's error count.
  */
 bool rxo_park_waiting(struct rxo_park *park);
+
+/**
+ * rxo_park_help() - bring pages that parked sides wait for, if that is quick
+ *
+ * Context: process; a system call of the process whose pages they are.
+ */
+void rxo_park_help(void);
 
 /* A fault is under way, or nobody has looked at its end yet. */
 static inline bool rxo_park_started(const struct rxo_park *park)

@@ -55,6 +55,7 @@ struct rxo_dev;
 	op(bad_wqes) /* a WQE in user memory that makes no sense */           \
 	op(parks) /* a QP waited for a page */                                \
 	op(resumes)                                                           \
+	op(parks_helped) /* the thread that posted brought the page */        \
 	op(fault_retries) /* page gone again before it was used */            \
 	op(budget_yields) /* a run had to give the CPU away */                \
 	op(prefetches)

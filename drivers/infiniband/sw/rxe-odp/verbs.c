@@ -9,6 +9,7 @@
 #include "mr.h"
 #include "mw.h"
 #include "prefetch.h"
+#include "park.h"
 #include "qp.h"
 #include "ring.h"
 #include "run.h"
@@ -211,6 +212,7 @@ static int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	if (READ_ONCE(qp->state) < IB_QPS_RTS)
 		return -EINVAL;
 	rxo_run_kick(qp, RXO_EV_DOORBELL);
+	rxo_park_help();
 	return 0;
 }
 
