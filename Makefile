@@ -6,7 +6,7 @@ KDIR ?= /lib/modules/$(RELEASE)/build
 KERNELS := stable backports
 T ?=
 
-.PHONY: modules modules_install clean help check test test-long fuzz hostile torture demo shell \
+.PHONY: modules modules_install clean help check test test-long fuzz hostile torture bench demo shell \
 	setup vm-modules
 
 modules modules_install: headers
@@ -31,6 +31,7 @@ help:
 	@echo 'make fuzz             the fuzz targets; TIME=600: seconds for each'
 	@echo 'make hostile          hostile packets and processes; TIME=60: seconds for each'
 	@echo 'make torture          everything at once, at random; TIME=120: seconds, SEED=n'
+	@echo 'make bench            what on-demand memory costs, as ratios; K=stable, K=backports'
 	@echo 'make demo             watch a demonstration in a virtual machine'
 	@echo 'make shell            a shell in a virtual machine with the modules loaded'
 	@echo 'make shell K=backports    the same with the newer kernel, or K=debug'
@@ -58,6 +59,9 @@ hostile:
 
 torture:
 	@TIME=$(or $(TIME),120) SEED=$(SEED) tests/run long-51-torture-stable
+
+bench:
+	@tests/bench/suite $(or $(K),backports)
 
 demo:
 	@tests/demo/run
