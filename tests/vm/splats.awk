@@ -9,11 +9,21 @@ BEGIN {
 		"INFO: task .* blocked|hung_task|refcount_t|Oops|general protection|" \
 		"self-detected stall|detected stalls|soft lockup|hard LOCKUP|" \
 		"waiting for .* to become free|memory leak|Bad page|Bad rss-counter|" \
-		"Call Trace|Kernel panic|list_(add|del) corruption|" \
-		"Objects remaining|" \
+		"Kernel panic|list_(add|del) corruption|Objects remaining|" \
 		"sleeping function called|scheduling while atomic"
 	before = 3
 	after = 40
+}
+
+# A report that counts only if our modules are in it, until a line with @last
+function begin(last) { finish(); report = $0; end = last }
+function finish() {
+	if (ours) {
+		print report
+		found = 1
+	}
+	report = ""
+	ours = 0
 }
 
 { sub(/\r$/, "") }
@@ -23,38 +33,20 @@ BEGIN {
 /vm: (loading our modules|command begins)/ { inside = 1; next }
 !inside { next }
 
-/BUG: KCSAN:/ { race = $0; ours = 0; next }
-race != "" && !/==========/ {
-	race = race "\n" $0
+/BUG: KCSAN:/ { begin("=========="); next }
+/: page allocation failure: / { begin("</TASK>"); next }
+# Another CPU's complaint amid a trace is one all the same.
+report != "" && end == "</TASK>" && $0 ~ alarm { finish() }
+report != "" {
+	report = report "\n" $0
 	if (/ \[(rxe_odp|hmm_mirror)\]/)
 		ours = 1
-	next
-}
-race != "" {
-	if (ours) {
-		print race
-		found = 1
-	}
-	race = ""
+	if (index($0, end))
+		finish()
 	next
 }
 
-/: page allocation failure: / { failure = $0; ours = 0; next }
-failure != "" {
-	failure = failure "\n" $0
-	if (/ \[(rxe_odp|hmm_mirror)\]/)
-		ours = 1
-	if (!/<\/TASK>/)
-		next
-	if (ours) {
-		print failure
-		found = 1
-	}
-	failure = ""
-	next
-}
-
-$0 ~ alarm {
+$0 ~ alarm || /Call Trace/ {
 	for (i = NR - before; i < NR; i++)
 		if (i in line)
 			print line[i]
@@ -67,9 +59,6 @@ left > 0 { print; left--; next }
 { line[NR] = $0; delete line[NR - before] }
 
 END {
-	if (failure != "" && ours) {
-		print failure
-		found = 1
-	}
+	finish()
 	exit found
 }
