@@ -126,16 +126,11 @@ void rxo_alive_heard(struct rxo_qp *qp)
 {
 	struct rxo_alive *alive = &qp->alive;
 	struct rxo_packet pkt;
-	struct sk_buff *skb;
 	u32 psn, usec, limit;
 
 	rxo_run_assert(qp);
-	if (!alive->counted || !rxo_alive_psn(qp, &psn))
-		return;
-	skb = rxo_run_peek_newest(qp, &qp->run.requests);
-	if (!skb ||
-	    rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
-		    RXO_PARSE_OK ||
+	if (!alive->counted || !rxo_alive_psn(qp, &psn) ||
+	    !rxo_run_peek_request(qp, true, &pkt) ||
 	    rxo_psn_diff(pkt.psn, psn) > 0)
 		return;
 	usec = min_t(u64, ktime_us_delta(ktime_get(), alive->told), U32_MAX);

@@ -500,19 +500,9 @@ static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 /* Going on with it would make a peer that is late even later. */
 static bool rxo_resp_read_superseded(struct rxo_qp *qp)
 {
-	struct sk_buff_head *queue = &qp->run.requests;
 	struct rxo_packet pkt;
-	struct sk_buff *skb;
 
-	if (skb_queue_empty_lockless(queue))
-		return false;
-	/* Only the runner takes packets out, so this one stays. */
-	spin_lock_bh(&qp->run.lock);
-	skb = skb_peek(queue);
-	spin_unlock_bh(&qp->run.lock);
-	return skb &&
-	       rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) ==
-		       RXO_PARSE_OK &&
+	return rxo_run_peek_request(qp, false, &pkt) &&
 	       rxo_rc_read_superseded(&pkt, qp->resp.read.psn);
 }
 

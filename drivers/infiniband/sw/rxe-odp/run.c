@@ -298,15 +298,19 @@ struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue)
 	return skb;
 }
 
-struct sk_buff *rxo_run_peek_newest(struct rxo_qp *qp,
-				    struct sk_buff_head *queue)
+bool rxo_run_peek_request(struct rxo_qp *qp, bool newest,
+			  struct rxo_packet *pkt)
 {
+	struct sk_buff_head *queue = &qp->run.requests;
 	struct sk_buff *skb;
 
+	rxo_run_assert(qp);
 	if (skb_queue_empty_lockless(queue))
-		return NULL;
+		return false;
+	/* Only the runner takes packets out, so this one stays. */
 	spin_lock_bh(&qp->run.lock);
-	skb = skb_peek_tail(queue);
+	skb = newest ? skb_peek_tail(queue) : skb_peek(queue);
 	spin_unlock_bh(&qp->run.lock);
-	return skb;
+	return skb && rxo_packet_parse(pkt, skb->data, skb->len, skb->len) ==
+			      RXO_PARSE_OK;
 }

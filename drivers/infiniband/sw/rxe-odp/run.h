@@ -134,15 +134,16 @@ void rxo_run_purge(struct rxo_qp *qp);
 struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue);
 
 /**
- * rxo_run_peek_newest() - look at the packet that came last
+ * rxo_run_peek_request() - look at a request that is queued, and leave it there
  * @qp: the QP
- * @queue: its requests or responses
+ * @newest: the one that came last, else the one to be taken next
+ * @pkt: filled
  *
- * Context: the QP's runner; nobody else takes packets out, so it stays.
- * Return: a packet, or NULL.
+ * Context: the QP's runner.
+ * Return: false when none is queued, or it does not parse.
  */
-struct sk_buff *rxo_run_peek_newest(struct rxo_qp *qp,
-				    struct sk_buff_head *queue);
+bool rxo_run_peek_request(struct rxo_qp *qp, bool newest,
+			  struct rxo_packet *pkt);
 
 /* The caller is the runner, as far as lockdep can't tell. */
 void rxo_run_assert(struct rxo_qp *qp);
