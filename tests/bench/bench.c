@@ -15,6 +15,7 @@
 
 #include "advise.h"
 #include "ops.h"
+#include "pages.h"
 #include "test.h"
 
 #define ROUNDS 15
@@ -96,21 +97,20 @@ static void loop_close(struct loop *l)
 	nic_close(&l->nic);
 }
 
-/* Memory without a shadow, in pages of 4 KiB or as huge ones. */
+/* Memory without a shadow, in pages of 4 KiB or as huge ones; whole huge pages are mapped. */
+static size_t mem_huges(size_t size)
+{
+	return (size + HUGE - 1) / HUGE;
+}
+
 static void mem_new(struct buf *b, size_t size, bool huge)
 {
-	uint8_t *map = mmap(NULL, size + 2 * MIB, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	check(map != MAP_FAILED, "mmap of %zu: %s", size, strerror(errno));
 	memset(b, 0, sizeof(*b));
-	b->map = (void *)(((uintptr_t)map + 2 * MIB - 1) & -(2 * MIB));
+	b->map = huge_map(mem_huges(size));
 	b->size = size;
 	b->fd = -1;
 	check(!madvise(b->map, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE),
 	      "madvise: %s", strerror(errno));
-	munmap(map, b->map - map);
-	munmap(b->map + size, 2 * MIB - (b->map - map));
 }
 
 static void mem_touch(struct buf *b)
@@ -143,7 +143,7 @@ static void mem_free(struct buf *b)
 {
 	if (b->mr)
 		mem_dereg(b);
-	munmap(b->map, b->size);
+	munmap(b->map, mem_huges(b->size) * HUGE);
 }
 
 /* Register and deregister once. */
