@@ -339,10 +339,10 @@ static void mirror_unseen(struct kunit *test)
 {
 	struct hmm_env *env = test->priv;
 	struct hmm_mirror *mirror = hmm_env_mirror(env);
-	unsigned long addr = hmm_env_map(env, 0, HMM_LEAF_SIZE);
+	/* Two pages of one leaf, two of the next. */
+	unsigned long addr = reap_hole(env, 2) + HMM_LEAF_SIZE - 2 * PAGE_SIZE;
 	struct hmm_mirror_window here = {}, there = {};
 
-	addr = ALIGN(addr, HMM_LEAF_SIZE) - 2 * PAGE_SIZE;
 	hmm_env_map(env, addr, 4 * PAGE_SIZE);
 	hmm_mirror_window_add(mirror, &here, addr, addr + 3 * PAGE_SIZE);
 	hmm_mirror_window_add(mirror, &there, addr, addr);
