@@ -170,6 +170,21 @@ pair_why() { # PROGRAM CLIENT-STATUS SERVER-STATUS
 	fi
 }
 
+# Transfers from rxo2 to rxo1 without end, in the background: $server and $client.
+endless() { # PROGRAM ARGUMENTS
+	local program=$1 g1 g2
+	shift
+	port=$((port + 1))
+	set -- -p $port --run_infinitely -D 5 "$@"
+	g1=$(gid rxo1 10.1.0.1)
+	g2=$(gid rxo2 10.1.0.2)
+	"$program" "$@" -d rxo1 -x "$g1" >"$work/server" 2>&1 </dev/null &
+	server=$!
+	wait_until started
+	"$program" "$@" -d rxo2 -x "$g2" 127.0.0.1 >"$work/client" 2>&1 </dev/null &
+	client=$!
+}
+
 # Pairs of our two devices: rxo1 is the server's, rxo2 the client's.
 veth_pair() { # NAME PROGRAM v4|v6 ARGUMENTS
 	local test=$1 program=$2 gid=1 g=-x ip=10.1.0.
