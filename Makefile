@@ -6,8 +6,8 @@ KDIR ?= /lib/modules/$(RELEASE)/build
 KERNELS := stable backports
 T ?=
 
-.PHONY: modules modules_install clean help check test test-long fuzz hostile torture bench demo shell \
-	setup vm-modules
+.PHONY: modules modules_install clean help check test test-long fuzz hostile torture \
+	bench demo shell setup vm-modules
 
 modules modules_install: headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
