@@ -21,11 +21,7 @@ static void find_ring(void)
 
 static void setup(void)
 {
-	pair_open(&p, NULL);
-	buf_new(&l, 8 * PAGE);
-	buf_new(&r, 8 * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, 8 * PAGE, &r, 8 * PAGE);
 	find_ring();
 }
 

@@ -309,11 +309,7 @@ static void modify_qp(void)
 static void pair_start(void)
 {
 	nth_open();
-	pair_open(&p, NULL);
-	buf_new(&l, SIZE);
-	buf_new(&r, SIZE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, SIZE, &r, SIZE);
 }
 
 static void pair_finish(void)

@@ -13,11 +13,7 @@ static struct buf l, r;
 
 static void setup(void)
 {
-	pair_open(&p, NULL);
-	buf_new(&l, 8 * PAGE);
-	buf_new(&r, 32 * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, 8 * PAGE, &r, 32 * PAGE);
 }
 
 static void teardown(void)

@@ -52,11 +52,7 @@ static void attack(void *arg)
 	bool threads = *(bool *)arg;
 	pthread_t t;
 
-	pair_open(&p, NULL);
-	buf_new(&l, 4 * PAGE);
-	buf_new(&r, 4 * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, 4 * PAGE, &r, 4 * PAGE);
 	nr_rings = rings_find(rings, nr_others, ARRAY_SIZE(rings));
 	check(nr_rings >= nr_others + 4, "only %u rings", nr_rings - nr_others);
 	prime();

@@ -75,11 +75,7 @@ static void tables(void)
 	enter_group();
 	/* A huge page needs no table. */
 	check(!prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "prctl");
-	pair_open(&p, NULL);
-	buf_new(&l, PAGE);
-	buf_new(&r, leaves * LEAF);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, PAGE, &r, leaves * LEAF);
 	before = stat_of("slab");
 	for (unsigned int i = 0; i < leaves; i++)
 		do_write(&p.a, &l, 3, &r, i * LEAF + rnd_range(0, LEAF - 999), 999);

@@ -35,11 +35,7 @@ static int fd, direct;		/* of one file, through the page cache and around it */
 static void setup(void)
 {
 	need_odp();
-	pair_open(&p, NULL);
-	buf_new(&l, 2 * PAGES * PAGE);
-	buf_new(&r, PAGES * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, 2 * PAGES * PAGE, &r, PAGES * PAGE);
 	do_all(&p, &l, &r, 3, PAGES * PAGE - 9);
 }
 

@@ -23,11 +23,7 @@ static struct buf l, r;
 static void setup(void)
 {
 	need_odp();
-	pair_open(&p, NULL);
-	buf_new(&l, PAGES * PAGE);
-	buf_new(&r, PAGES * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, PAGES * PAGE, &r, PAGES * PAGE);
 }
 
 static void teardown(void)

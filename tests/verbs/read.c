@@ -119,11 +119,7 @@ static void after_write(void)
 {
 	struct buf l, r;
 
-	pair_open(&p, NULL);
-	buf_new(&l, 16 * PAGE);
-	buf_new(&r, 16 * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	pair_begin(&p, &l, 16 * PAGE, &r, 16 * PAGE);
 	for (int i = 0; i < 40; i += 2) {
 		size_t len = rnd_range(1, 3 * PAGE), at = off_for(&r, len);
 		size_t s = rnd_range(0, 4 * PAGE), d = 8 * PAGE + rnd_range(0, 4 * PAGE);

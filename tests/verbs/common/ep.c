@@ -369,6 +369,15 @@ void pair_close(struct pair *p)
 	nic_close(&p->nb);
 }
 
+void pair_begin(struct pair *p, struct buf *l, size_t l_size, struct buf *r, size_t r_size)
+{
+	pair_open(p, NULL);
+	buf_new(l, l_size);
+	buf_new(r, r_size);
+	buf_reg(l, &p->na, ACCESS_ALL);
+	buf_reg(r, &p->nb, ACCESS_ALL);
+}
+
 void pair_end_at(struct pair *p, struct buf *l, struct buf *r, const char *file, int line)
 {
 	buf_check_at(l, file, line, "local memory");

@@ -107,6 +107,8 @@ void pair_open(struct pair *p, const struct qp_opt *opt);
 /* Replace both QPs, after an error say. */
 void pair_renew(struct pair *p, const struct qp_opt *opt);
 void pair_close(struct pair *p);
+/* Open it, with touched memory for both sides, @l of a and @r of b, registered for all. */
+void pair_begin(struct pair *p, struct buf *l, size_t l_size, struct buf *r, size_t r_size);
 /* Compare and free the memory of both sides, @l of a and @r of b, and close the pair. */
 void pair_end_at(struct pair *p, struct buf *l, struct buf *r, const char *file, int line);
 #define pair_end(p, l, r) pair_end_at(p, l, r, __FILE__, __LINE__)
