@@ -35,6 +35,7 @@
  *  BUG_LATER_NONE	lacks memory and starts no timer
  *  BUG_LATER_ACTIVE	starts none while the timer's function runs
  *  BUG_PARK_QUEUE_FIRST	queues the work, then says that it waits
+ *  BUG_PARK_LIST_FIRST	lets helpers see it, then queues the work
  *  BUG_PARK_PLAIN_STORE	says that it is done before what it has done is seen
  *  BUG_PARK_KICK_FIRST	kicks, then says that it is done
  *  BUG_PARK_NO_KICK	does not kick
@@ -101,6 +102,8 @@ bool park_err; /* the fault's result is there */
 bool park_pending;
 bool park_running;
 bool park_listed; /* park->waiting */
+bool list_locked;
+bool claimed; /* the pending bit, by cancel_work() for itself */
 byte helpers;
 byte mirror_refs;
 
@@ -151,9 +154,22 @@ inline rxo_park()
 		mirror_refs++ /* hmm_mirror_hold() */
 	}
 #ifdef HELP
-	atomic { assert(!park_listed); park_listed = true }
+	atomic {
+		!list_locked ->
+		assert(!park_listed);
+#ifndef BUG_PARK_LIST_FIRST
+		list_locked = true;
 #endif
-	atomic { assert(!park_pending); park_pending = true } /* queue_work() */
+		park_listed = true
+	}
+#endif
+	atomic { /* queue_work() */
+		assert(!park_pending);
+		park_pending = !claimed;
+#if defined(HELP) && !defined(BUG_PARK_LIST_FIRST)
+		list_locked = false
+#endif
+	}
 #endif
 }
 
@@ -479,7 +495,7 @@ end:	do
 		park_running = true
 	   }
 #ifdef HELP
-	   atomic { alive(); park_listed = false } /* rxo_park_unlist() */
+	   atomic { !list_locked -> alive(); park_listed = false } /* rxo_park_unlist() */
 #endif
 	   alive(); /* hmm_mirror_fault(): takes its time */
 	   rxo_park_done();
@@ -495,8 +511,10 @@ active [2] proctype rxo_park_help()
 
 end:	do
 	:: atomic { /* rxo_park_take(): the list's lock, cancel_work() */
-		park_listed ->
+		park_listed && !list_locked ->
 		alive();
+		list_locked = true;
+		claimed = true;
 		park_listed = false;
 #ifdef BUG_HELP_TWICE
 		have = true;
@@ -510,6 +528,7 @@ end:	do
 		helpers = helpers + have
 #endif
 	   }
+	   atomic { alive(); claimed = false; list_locked = false }
 	   if
 	   :: have ->
 		have = false;
@@ -538,7 +557,7 @@ inline rxo_park_cancel()
 #ifndef BUG_RESET_NO_CANCEL
 #ifdef HELP
 #ifndef BUG_CANCEL_LISTED
-	atomic { runs(); park_listed = false } /* rxo_park_unlist() */
+	atomic { !list_locked -> runs(); park_listed = false } /* rxo_park_unlist() */
 #endif
 #ifndef BUG_CANCEL_HELPED
 	!helpers;

@@ -186,6 +186,49 @@ static void by_who_posts(void)
 	pair_end(&p, &l, &r);
 }
 
+enum { POSTERS = 4, COLD = 400 };
+
+struct cold_pair {
+	struct pair p;
+	struct buf l, r;
+	pthread_t thread;
+};
+
+static void *write_cold(void *arg)
+{
+	struct cold_pair *t = arg;
+
+	for (unsigned int i = 0; i < COLD; i++) {
+		/* 7 and 400 have no divisor in common: each page once, none after the other. */
+		size_t at = i * 7 % COLD * PAGE + i;
+
+		do_write(&t->p.a, &t->l, at, &t->r, at, PAGE - COLD);
+	}
+	return NULL;
+}
+
+/* Each page is asked for just as others look for pages to bring: none is forgotten. */
+static void by_many_who_post(void)
+{
+	static struct cold_pair t[POSTERS];
+
+	need_odp();
+	for (int i = 0; i < POSTERS; i++) {
+		pair_open(&t[i].p, NULL);
+		buf_new(&t[i].l, COLD * PAGE);
+		buf_new_untouched(&t[i].r, COLD * PAGE);
+		buf_reg(&t[i].l, &t[i].p.na, ACCESS_ALL);
+		buf_reg(&t[i].r, &t[i].p.nb, ACCESS_ALL);
+	}
+	for (int i = 0; i < POSTERS; i++)
+		check(!pthread_create(&t[i].thread, NULL, write_cold, &t[i]),
+		      "pthread_create");
+	for (int i = 0; i < POSTERS; i++)
+		pthread_join(t[i].thread, NULL);
+	for (int i = 0; i < POSTERS; i++)
+		pair_end(&t[i].p, &t[i].l, &t[i].r);
+}
+
 struct poster {
 	struct buf *l, *r;
 	pthread_t thread;
@@ -246,4 +289,4 @@ static void reset_meanwhile(void)
 TEST_MAIN(CASE(file_to_file), CASE(file_to_untouched), CASE(untouched_to_touched),
 	  CASE(touched_to_untouched), CASE(untouched_to_untouched),
 	  CASE(scattered), CASE(long_message), CASE(by_who_posts),
-	  CASE(reset_meanwhile))
+	  CASE(by_many_who_post), CASE(reset_meanwhile))

@@ -15,7 +15,8 @@
  *
  *	park, softirq		helper, process		worker		cancel
  *	-------------		---------------		------		------
- *	list, queue_work
+ *	lock; list
+ *	queue_work; unlock
  *				lock; unlist
  *				cancel_work: mine
  *				helpers++; unlock	never runs
@@ -225,10 +226,14 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	trace_rxo_park(park->qp, park);
 	list = rxo_park_list(hmm_mirror_mm(park->mirror));
 	park->list = list;
+	/*
+	 * Together: cancel_work() takes an idle work's pending bit for a moment, and
+	 * queue_work() does nothing then.
+	 */
 	spin_lock_bh(&list->lock);
 	list_add(&park->waiting, &list->parks);
-	spin_unlock_bh(&list->lock);
 	queue_work(park->wq, &park->work);
+	spin_unlock_bh(&list->lock);
 	return -EAGAIN;
 }
 
