@@ -22,7 +22,7 @@
  * packets, which tests/host/ has, and that a verb that waits is not starved.
  *
  * How much comes, -D: POSTS, PACKETS, MISSES, NOMEM, VERBS; HELP: a thread that posts
- * brings the page instead of the worker. All at 1 takes ten times
+ * brings the page instead of the worker; HELPERS: more of those. All at 1 takes ten times
  * as long as the worlds that tests/model/run knows, and holds as well.
  *
  * Planted faults, -D, each to be found:
@@ -46,6 +46,9 @@
  *  BUG_HELP_TWICE	helps though the worker has it
  *  BUG_HELP_LOST	would have to wait, and does not give it back
  *  BUG_HELP_FLAG	says whether, not how many help
+ *  BUG_BELL_LEFT	ends, and does not give back what it has not brought
+ *  BUG_BELL_LATE	gives it back, and then falls silent
+ *  BUG_CANCEL_AT_HAND	keeps the mirror of one that waited for a bell
  *  BUG_RESET_NO_CANCEL	leaves the fault alone
  *  BUG_RESET_NO_TIMER	leaves the timer alone
  *  BUG_TIMER_NO_WAIT	does not wait for the timer's function
@@ -68,6 +71,9 @@
 #endif
 #ifndef VERBS
 #define VERBS 1 /* modify_qp */
+#endif
+#ifndef HELPERS
+#define HELPERS 1 /* that find what others have parked */
 #endif
 #define BATCH 1 /* RXO_RUN_BATCH */
 #define BUDGET 1 /* RXO_RUN_BUDGET */
@@ -103,6 +109,8 @@ bool park_pending;
 bool park_running;
 bool park_listed; /* park->waiting */
 bool list_locked;
+bool rung; /* a bell */
+bool at_hand; /* park->waiting, on the bell's list */
 bool claimed; /* the pending bit, by cancel_work() for itself */
 byte helpers;
 byte mirror_refs;
@@ -140,6 +148,28 @@ byte runners;
 
 /* ---- qp.c, req.c, resp.c: one step of a side ---- */
 
+#ifdef HELP
+/* The two halves of a critical section. */
+inline list_first()
+{
+	alive();
+	assert(!park_listed);
+#ifndef BUG_PARK_LIST_FIRST
+	list_locked = true;
+#endif
+	park_listed = true
+}
+
+inline list_then_queue()
+{
+	assert(!park_pending);
+	park_pending = !claimed; /* queue_work() */
+#ifndef BUG_PARK_LIST_FIRST
+	list_locked = false
+#endif
+}
+#endif
+
 inline rxo_park()
 {
 #ifdef BUG_PARK_QUEUE_FIRST
@@ -154,22 +184,18 @@ inline rxo_park()
 		mirror_refs++ /* hmm_mirror_hold() */
 	}
 #ifdef HELP
-	atomic {
-		!list_locked ->
-		assert(!park_listed);
-#ifndef BUG_PARK_LIST_FIRST
-		list_locked = true;
+	if
+	:: atomic { /* on top of a bell */
+		rung && !list_locked ->
+		assert(!at_hand && !park_listed);
+		at_hand = true
+	   }
+	:: atomic { !list_locked -> list_first() }
+	   atomic { list_then_queue() }
+	fi
+#else
+	atomic { assert(!park_pending); park_pending = true } /* queue_work() */
 #endif
-		park_listed = true
-	}
-#endif
-	atomic { /* queue_work() */
-		assert(!park_pending);
-		park_pending = !claimed;
-#if defined(HELP) && !defined(BUG_PARK_LIST_FIRST)
-		list_locked = false
-#endif
-	}
 #endif
 }
 
@@ -504,7 +530,29 @@ end:	do
 }
 
 #ifdef HELP
-active [2] proctype rxo_park_help()
+inline rxo_park_bring()
+{
+	alive(); /* hmm_mirror_fault(): at once */
+	if
+#ifdef BUG_HELP_LOST
+	:: skip
+#else
+	:: atomic {
+		alive();
+		assert(!park_pending && !claimed);
+		park_pending = true
+	   }
+#endif
+	:: rxo_park_done()
+	fi;
+#ifdef BUG_HELP_FLAG
+	atomic { alive(); helpers = 0 }
+#else
+	atomic { alive(); helpers-- }
+#endif
+}
+
+active [HELPERS] proctype rxo_bell_end()
 {
 	LOCALS;
 	bool have;
@@ -532,23 +580,47 @@ end:	do
 	   if
 	   :: have ->
 		have = false;
-		alive(); /* hmm_mirror_fault(): at once */
-		if
-#ifdef BUG_HELP_LOST
-		:: skip
-#else
-		:: atomic { alive(); assert(!park_pending); park_pending = true }
-#endif
-		:: rxo_park_done()
-		fi;
-#ifdef BUG_HELP_FLAG
-		atomic { alive(); helpers = 0 }
-#else
-		atomic { alive(); helpers-- }
-#endif
+		rxo_park_bring()
 	   :: else
 	   fi
 	od
+}
+
+/* One doorbell whose own softirq misses; those above are what others find. */
+active proctype rxo_bell()
+{
+	LOCALS;
+	bool have;
+
+	rung = true;
+	do
+	:: atomic {
+		at_hand && !list_locked ->
+		at_hand = false;
+		helpers++
+	   }
+	   rxo_park_bring()
+	:: break /* nothing is there, or it was often enough */
+	od;
+#ifndef BUG_BELL_LATE
+	rung = false; /* rxo_bell_fall_silent() */
+#endif
+#ifndef BUG_BELL_LEFT
+	atomic {
+		!list_locked ->
+		have = at_hand;
+		at_hand = false;
+		if
+		:: have -> list_first()
+		:: else
+		fi
+	}
+	if
+	:: atomic { have -> have = false; list_then_queue() }
+	:: else
+	fi;
+#endif
+	rung = false
 }
 #endif
 
@@ -557,13 +629,21 @@ inline rxo_park_cancel()
 #ifndef BUG_RESET_NO_CANCEL
 #ifdef HELP
 #ifndef BUG_CANCEL_LISTED
-	atomic { !list_locked -> runs(); park_listed = false } /* rxo_park_unlist() */
+	atomic { /* rxo_park_unlist() */
+		!list_locked ->
+		runs();
+		park_listed = false;
+#ifndef BUG_CANCEL_AT_HAND
+		mine = at_hand;
+#endif
+		at_hand = false
+	}
 #endif
 #ifndef BUG_CANCEL_HELPED
 	!helpers;
 #endif
 #endif
-	atomic { runs(); mine = park_pending; park_pending = false }
+	atomic { runs(); mine = mine || park_pending; park_pending = false }
 #ifndef BUG_CANCEL_NO_WAIT
 	!park_running;
 #endif
@@ -721,6 +801,7 @@ active proctype rxo_qp_fini()
 		atomic {
 			runs();
 			assert(!park_pending && !work_pending && !later_queued);
+			assert(!at_hand && !park_listed);
 			assert(!mirror_refs && !entering && !helpers);
 			freed = true
 		}

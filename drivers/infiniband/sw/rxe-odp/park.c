@@ -11,7 +11,24 @@
 #include "trace.h"
 
 /*
- * Sides whose worker has not begun, by address space:
+ * A doorbell that is rung. What misses in a softirq on top of it waits for its end, if
+ * the page is its own, and no worker is woken:
+ *
+ *	doorbell, process			softirq on top of it
+ *	-----------------			--------------------
+ *	rxo_bells of this CPU: current
+ *	kick: run, send
+ *						receive, run, miss
+ *						rxo_bells of this CPU: it is
+ *						current; lock; onto its list
+ *	lock; take, helpers++; unlock
+ *	bring it, or queue_work
+ *	helpers--, wake
+ *	no more rung
+ *	lock; what is left: queue_work
+ *
+ * On another CPU, or when a worker runs the QP, the miss is somebody else's, and the
+ * doorbell finds it among the sides whose worker has not begun, by address space:
  *
  *	park, softirq		helper, process		worker		cancel
  *	-------------		---------------		------		------
@@ -36,6 +53,17 @@ struct rxo_park_list {
 
 static struct rxo_park_list rxo_park_lists[64];
 
+/*
+ * Who rang on this CPU. @bell is right if @task is current: a task that went on to
+ * another CPU takes its name away from here before its bell ends.
+ */
+struct rxo_bells {
+	struct task_struct *task;
+	struct rxo_bell *bell;
+};
+
+static DEFINE_PER_CPU(struct rxo_bells, rxo_bells);
+
 /* Woken when a helper is done; its park may be gone by then. */
 static DECLARE_WAIT_QUEUE_HEAD(rxo_park_helped);
 
@@ -55,14 +83,18 @@ void rxo_park_init_lists(void)
 	}
 }
 
-/* From now on no helper takes it. */
-static void rxo_park_unlist(struct rxo_park *park)
+/* From now on no helper takes it. Return: true if nobody else has it either. */
+static bool rxo_park_unlist(struct rxo_park *park)
 {
 	struct rxo_park_list *list = park->list;
+	bool at_hand;
 
 	spin_lock_bh(&list->lock);
 	list_del_init(&park->waiting);
+	at_hand = park->at_hand;
+	park->at_hand = false;
 	spin_unlock_bh(&list->lock);
+	return at_hand;
 }
 
 /* The fault has ended. */
@@ -113,14 +145,29 @@ static void rxo_park_work(struct work_struct *work)
 	rxo_park_done(park, err);
 }
 
-/* Take one away from its worker, which must not have begun. */
-static struct rxo_park *rxo_park_take(struct rxo_park_list *list,
-				      const struct mm_struct *mm)
+/*
+ * For all helpers, and its worker has it.
+ *
+ * queue_work() is under the lock because cancel_work() takes even an idle work's
+ * pending bit for a moment, and queue_work() does nothing then.
+ */
+static void rxo_park_list_add(struct rxo_park *park)
 {
-	struct rxo_park *park, *next, *mine = NULL;
+	lockdep_assert_held(&park->list->lock);
+
+	list_add(&park->waiting, &park->list->parks);
+	queue_work(park->wq, &park->work);
+}
+
+/* Take one away from its worker, which must not have begun. */
+static struct rxo_park *rxo_park_take_queued(struct rxo_park_list *list,
+					     const struct mm_struct *mm)
+{
+	struct rxo_park *park, *next;
 	unsigned int looks = RXO_HELP_LOOKS;
 
-	spin_lock_bh(&list->lock);
+	lockdep_assert_held(&list->lock);
+
 	list_for_each_entry_safe(park, next, &list->parks, waiting) {
 		if (!looks--)
 			break;
@@ -128,45 +175,111 @@ static struct rxo_park *rxo_park_take(struct rxo_park_list *list,
 		    park->want > RXO_HELP_MAX)
 			continue;
 		list_del_init(&park->waiting);
-		if (cancel_work(&park->work)) {
-			atomic_inc(&park->helpers);
-			mine = park;
-			break;
-		}
+		if (cancel_work(&park->work))
+			return park;
 	}
-	spin_unlock_bh(&list->lock);
-	return mine;
+	return NULL;
 }
 
-void rxo_park_help(void)
+static struct rxo_park *rxo_park_take(struct rxo_park_list *list,
+				      struct rxo_bell *bell)
 {
-	const struct mm_struct *mm = current->mm;
-	struct rxo_park_list *list = rxo_park_list(mm);
 	struct rxo_park *park;
-	unsigned int i;
-	int err = 0;
 
-	for (i = 0; !err && i < RXO_HELP_LOOKS; i++) {
-		if (list_empty_careful(&list->parks))
-			break;
-		park = rxo_park_take(list, mm);
-		if (!park)
-			break;
-		err = hmm_mirror_fault(park->mirror, park->addr, park->want,
-				       rxo_park_flags(park) |
-					       HMM_MIRROR_NOWAIT);
-		if (err) {
-			/* Something to wait for, or to be said by a worker. */
-			queue_work(park->wq, &park->work);
-		} else {
-			rxo_park_look_further(park);
-			rxo_count(park->qp->dev, parks_helped);
-			rxo_park_done(park, 0);
-		}
-		/* It may go now. */
-		atomic_dec_return_release(&park->helpers);
-		wake_up_all(&rxo_park_helped);
+	if (list_empty_careful(&bell->parks) &&
+	    list_empty_careful(&list->parks))
+		return NULL;
+
+	spin_lock_bh(&list->lock);
+	park = list_first_entry_or_null(&bell->parks, struct rxo_park, waiting);
+	if (park) {
+		list_del_init(&park->waiting);
+		park->at_hand = false;
+	} else {
+		park = rxo_park_take_queued(list, current->mm);
 	}
+	if (park)
+		atomic_inc(&park->helpers);
+	spin_unlock_bh(&list->lock);
+	return park;
+}
+
+/* Return: false if there is something to wait for, or to be said by a worker. */
+static bool rxo_park_bring(struct rxo_park *park)
+{
+	bool brought;
+
+	brought = !hmm_mirror_fault(park->mirror, park->addr, park->want,
+				    rxo_park_flags(park) | HMM_MIRROR_NOWAIT);
+	if (brought) {
+		rxo_park_look_further(park);
+		rxo_count(park->qp->dev, parks_helped);
+		rxo_park_done(park, 0);
+	} else {
+		queue_work(park->wq, &park->work);
+	}
+	/* It may go now. */
+	atomic_dec_return_release(&park->helpers);
+	wake_up_all(&rxo_park_helped);
+	return brought;
+}
+
+void rxo_bell_ring(struct rxo_bell *bell)
+{
+	struct rxo_bells *here;
+
+	INIT_LIST_HEAD(&bell->parks);
+	bell->cpu = get_cpu();
+	here = this_cpu_ptr(&rxo_bells);
+	WRITE_ONCE(here->bell, bell);
+	/* The compiler keeps the order, and only this CPU looks at both. */
+	barrier();
+	WRITE_ONCE(here->task, current);
+	put_cpu();
+}
+
+/* The bell that is rung beneath the caller, by the process with @mm. */
+static struct rxo_bell *rxo_bell_here(const struct mm_struct *mm)
+{
+	struct rxo_bells *here = this_cpu_ptr(&rxo_bells);
+
+	if (READ_ONCE(here->task) != current || current->mm != mm)
+		return NULL;
+	return READ_ONCE(here->bell);
+}
+
+/* Nothing more comes onto its list. */
+static void rxo_bell_fall_silent(struct rxo_bell *bell)
+{
+	struct rxo_bells *there = per_cpu_ptr(&rxo_bells, bell->cpu);
+
+	/* Somebody else may have rung there since. */
+	cmpxchg(&there->task, current, NULL);
+}
+
+void rxo_bell_end(struct rxo_bell *bell)
+{
+	struct rxo_park_list *list = rxo_park_list(current->mm);
+	struct rxo_park *park, *next;
+	unsigned int i;
+
+	for (i = 0; i < RXO_HELP_LOOKS; i++) {
+		park = rxo_park_take(list, bell);
+		if (!park || !rxo_park_bring(park))
+			break;
+	}
+
+	rxo_bell_fall_silent(bell);
+	/* Who cancels a park may just be taking it off our stack: both links count. */
+	if (list_empty_careful(&bell->parks))
+		return;
+	spin_lock_bh(&list->lock);
+	list_for_each_entry_safe(park, next, &bell->parks, waiting) {
+		list_del(&park->waiting);
+		park->at_hand = false;
+		rxo_park_list_add(park);
+	}
+	spin_unlock_bh(&list->lock);
 }
 
 void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
@@ -199,6 +312,7 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	     size_t rest, enum rxo_dir dir)
 {
 	struct rxo_park_list *list;
+	struct rxo_bell *bell;
 	int err = park->err;
 
 	rxo_run_assert(park->qp);
@@ -226,13 +340,14 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	trace_rxo_park(park->qp, park);
 	list = rxo_park_list(hmm_mirror_mm(park->mirror));
 	park->list = list;
-	/*
-	 * Together: cancel_work() takes an idle work's pending bit for a moment, and
-	 * queue_work() does nothing then.
-	 */
 	spin_lock_bh(&list->lock);
-	list_add(&park->waiting, &list->parks);
-	queue_work(park->wq, &park->work);
+	bell = rxo_bell_here(hmm_mirror_mm(park->mirror));
+	if (bell && park->want <= RXO_HELP_MAX) {
+		park->at_hand = true;
+		list_add_tail(&park->waiting, &bell->parks);
+	} else {
+		rxo_park_list_add(park);
+	}
 	spin_unlock_bh(&list->lock);
 	return -EAGAIN;
 }
@@ -254,14 +369,16 @@ bool rxo_park_waiting(struct rxo_park *park)
 
 void rxo_park_cancel(struct rxo_park *park)
 {
+	bool mine = false;
+
 	rxo_run_assert(park->qp);
 	if (park->list) {
-		rxo_park_unlist(park);
+		mine = rxo_park_unlist(park);
 		wait_event(rxo_park_helped,
 			   !atomic_read_acquire(&park->helpers));
 	}
 	/* One that never ran still holds its mirror. */
-	if (cancel_work_sync(&park->work))
+	if (cancel_work_sync(&park->work) || mine)
 		hmm_mirror_put(park->mirror);
 	park->state = RXO_PARK_NONE;
 	rxo_park_progress(park);

@@ -18,9 +18,9 @@ struct rxo_park_list;
 struct rxo_qp;
 
 /*
- * A worker takes its time to wake up. A thread of the process that has just rung a
- * doorbell brings pages that cost no wait itself, up to so many bytes at once, as if it
- * had touched them. It looks at few of those that wait: others may have left many.
+ * A worker takes its time to wake up. A thread of the process that rings a doorbell
+ * brings pages that cost no wait itself, up to so many bytes at once, as if it had
+ * touched them. It brings few, and looks at few: others may have left many.
  */
 #define RXO_HELP_MAX SZ_1M
 #define RXO_HELP_LOOKS 16
@@ -59,7 +59,8 @@ enum rxo_park_state {
  * @state: enum rxo_park_state; WAITING to DONE by the worker with release, all
  *	   else by the runner
  * @list: of the address space that it waits for, or waited for last; the runner's
- * @waiting: there, until the worker begins; under @list's lock
+ * @waiting: there until the worker begins, or on a bell's; under @list's lock
+ * @at_hand: on a bell's, and no worker has it; under @list's lock
  * @helpers: threads of the process that have, or just had, it instead of the worker;
  *	     counted up under @list's lock
  * @mirror: whose pages, with a reference while WAITING
@@ -81,6 +82,7 @@ struct rxo_park {
 	int state;
 	struct rxo_park_list *list;
 	struct list_head waiting;
+	bool at_hand;
 	atomic_t helpers;
 	struct hmm_mirror *mirror;
 	unsigned long addr;
@@ -129,11 +131,30 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 bool rxo_park_waiting(struct rxo_park *park);
 
 /**
- * rxo_park_help() - bring pages that parked sides wait for, if that is quick
+ * struct rxo_bell - a doorbell that is rung, on its task's stack
+ * @parks: sides that wait for its end; rxo_park_list.lock
+ * @cpu: where it was rung
+ */
+struct rxo_bell {
+	struct list_head parks;
+	int cpu;
+};
+
+/**
+ * rxo_bell_ring() - sides that miss on top of this task may wait for it
+ * @bell: filled; ends with rxo_bell_end()
  *
  * Context: process; a system call of the process whose pages they are.
  */
-void rxo_park_help(void);
+void rxo_bell_ring(struct rxo_bell *bell);
+
+/**
+ * rxo_bell_end() - bring pages that parked sides wait for, if that is quick
+ * @bell: from rxo_bell_ring(), by this task
+ *
+ * Context: process.
+ */
+void rxo_bell_end(struct rxo_bell *bell);
 
 /* A fault is under way, or nobody has looked at its end yet. */
 static inline bool rxo_park_started(const struct rxo_park *park)

@@ -203,6 +203,7 @@ static int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 			 const struct ib_send_wr **bad_wr)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
+	struct rxo_bell bell;
 
 	if (wr) {
 		*bad_wr = wr;
@@ -211,8 +212,9 @@ static int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	/* IBTA 10.8.2: too early; rxo_qp_modify() throws them away. */
 	if (READ_ONCE(qp->state) < IB_QPS_RTS)
 		return -EINVAL;
+	rxo_bell_ring(&bell);
 	rxo_run_kick(qp, RXO_EV_DOORBELL);
-	rxo_park_help();
+	rxo_bell_end(&bell);
 	return 0;
 }
 
