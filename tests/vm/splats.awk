@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-# Print what the kernel complained about between guest/boot's marker lines, with
-# the lines around it. Exit 1 if it did. Of data races only ours count: the kernel
-# has many that are meant to be. And of failed allocations: tests make memory short, and
-# kswapd of 7.3 reports that it found none to swap with.
+# Print what the kernel complained about between guest/boot's marker lines, or from the
+# start with -v inside=1, with the lines around it. Exit 1 if it did. Of data races only
+# ours count: the kernel has many that are meant to be. And of failed allocations: tests
+# make memory short, and kswapd of 7.3 reports that it found none to swap with.
 
 BEGIN {
 	alarm = "WARNING:|BUG:|KASAN|KCSAN|UBSAN|possible .*deadlock|INFO: possible|" \
@@ -13,10 +13,13 @@ BEGIN {
 		"sleeping function called|scheduling while atomic"
 	before = 3
 	after = 40
+	modules = " \\[(rxe_odp|hmm_mirror)\\]"
+	# A race in one of these is its caller's.
+	helper = " (__)?(xa|xas|rb|list|skb|mem|crc32|refcount|kref)[a-z0-9_.]*\\+0x"
 }
 
 # A report that counts only if our modules are in it, until a line with @last
-function begin(last) { finish(); report = $0; end = last }
+function begin(last) { finish(); report = $0; end = last; top = last == "</TASK>" }
 function finish() {
 	if (ours) {
 		print report
@@ -39,8 +42,15 @@ function finish() {
 report != "" && end == "</TASK>" && $0 ~ alarm { finish() }
 report != "" {
 	report = report "\n" $0
-	if (/ \[(rxe_odp|hmm_mirror)\]/)
-		ours = 1
+	# All of an allocation's frames say whose it is; of a race the first of either side.
+	if (end == "==========" && / (to|at) 0x/)
+		top = 1
+	else if (top && /\+0x/) {
+		if ($0 ~ modules)
+			ours = 1
+		if (end == "==========" && $0 !~ helper)
+			top = 0
+	}
 	if (index($0, end))
 		finish()
 	next
