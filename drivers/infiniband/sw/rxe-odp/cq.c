@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/seq_file.h>
 #include <rdma/ib_user_verbs.h>
 
 #include "cq.h"
@@ -7,6 +8,7 @@
 int rxo_cq_init(struct rxo_cq *cq, struct ib_ucontext *uctx, int cqe,
 		struct mminfo *mi)
 {
+	struct rxo_dev *dev = to_rxo_dev(cq->ib.device);
 	int ret;
 
 	if (cqe < 1 || cqe > RXO_MAX_CQE)
@@ -17,12 +19,37 @@ int rxo_cq_init(struct rxo_cq *cq, struct ib_ucontext *uctx, int cqe,
 	if (ret)
 		return ret;
 	cq->ib.cqe = rxo_ring_capacity(&cq->ring);
+
+	mutex_lock(&dev->queues_lock);
+	list_add_tail(&cq->entry, &dev->cqs);
+	mutex_unlock(&dev->queues_lock);
 	return 0;
 }
 
 void rxo_cq_fini(struct rxo_cq *cq)
 {
+	struct rxo_dev *dev = to_rxo_dev(cq->ib.device);
+
+	mutex_lock(&dev->queues_lock);
+	list_del(&cq->entry);
+	mutex_unlock(&dev->queues_lock);
 	rxo_ring_fini(&cq->ring);
+}
+
+void rxo_cq_show(struct rxo_dev *dev, struct seq_file *m)
+{
+	struct rxo_cq *cq;
+
+	mutex_lock(&dev->queues_lock);
+	list_for_each_entry(cq, &dev->cqs, entry) {
+		spin_lock_bh(&cq->lock);
+		seq_printf(m, "cqn %u unread %u of %u notify %u overflowed %d\n",
+			   cq->ib.res.id, rxo_ring_unread(&cq->ring),
+			   rxo_ring_capacity(&cq->ring), cq->notify,
+			   cq->overflowed);
+		spin_unlock_bh(&cq->lock);
+	}
+	mutex_unlock(&dev->queues_lock);
 }
 
 int rxo_cq_resize(struct rxo_cq *cq, struct ib_ucontext *uctx, int cqe,

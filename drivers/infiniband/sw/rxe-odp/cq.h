@@ -6,14 +6,19 @@
 #ifndef RXO_CQ_H
 #define RXO_CQ_H
 
+#include <linux/list.h>
 #include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
 
 #include "ring.h"
 
+struct rxo_dev;
+struct seq_file;
+
 /**
  * struct rxo_cq - a completion queue
  * @ib: what ib_core knows
+ * @entry: among the device's; rxo_dev.queues_lock
  * @lock: protects all below; taken in softirq
  * @ring: shared with the process
  * @notify: what it asked to be woken for: 0, IB_CQ_SOLICITED, IB_CQ_NEXT_COMP
@@ -21,6 +26,7 @@
  */
 struct rxo_cq {
 	struct ib_cq ib;
+	struct list_head entry;
 	spinlock_t lock;
 	struct rxo_ring ring;
 	u8 notify;
@@ -75,6 +81,9 @@ int rxo_cq_resize(struct rxo_cq *cq, struct ib_ucontext *uctx, int cqe,
  */
 bool rxo_cq_post(struct rxo_cq *cq, const struct ib_uverbs_wc *wc,
 		 bool solicited);
+
+/* All of @dev's, for debugfs. */
+void rxo_cq_show(struct rxo_dev *dev, struct seq_file *m);
 
 /* ib_device_ops */
 int rxo_cq_req_notify(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);

@@ -3,11 +3,13 @@
 #include <linux/seq_file.h>
 
 #include "ah.h"
+#include "cq.h"
 #include "debugfs.h"
 #include "dev.h"
 #include "mr.h"
 #include "mw.h"
 #include "qp.h"
+#include "srq.h"
 
 static struct dentry *rxo_debugfs_root;
 
@@ -97,6 +99,20 @@ static int qps_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(qps);
 
+static int cqs_show(struct seq_file *m, void *unused)
+{
+	rxo_cq_show(m->private, m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(cqs);
+
+static int srqs_show(struct seq_file *m, void *unused)
+{
+	rxo_srq_show(m->private, m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(srqs);
+
 void rxo_debugfs_init(void)
 {
 	rxo_debugfs_root = debugfs_create_dir("rxe_odp", NULL);
@@ -116,6 +132,8 @@ void rxo_debugfs_add(struct rxo_dev *dev, const char *name)
 	debugfs_create_file("fault_latency", 0400, dev->debugfs, dev,
 			    &fault_latency_fops);
 	debugfs_create_file("qps", 0400, dev->debugfs, dev, &qps_fops);
+	debugfs_create_file("cqs", 0400, dev->debugfs, dev, &cqs_fops);
+	debugfs_create_file("srqs", 0400, dev->debugfs, dev, &srqs_fops);
 }
 
 void rxo_debugfs_del(struct rxo_dev *dev)

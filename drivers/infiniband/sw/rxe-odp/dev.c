@@ -203,6 +203,8 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	xa_destroy(&dev->keys);
 	WARN_ON(!xa_empty(&dev->ahs));
 	xa_destroy(&dev->ahs);
+	WARN_ON(!list_empty(&dev->cqs) || !list_empty(&dev->srqs));
+	mutex_destroy(&dev->queues_lock);
 	free_percpu(dev->stats);
 	/* The very last, as the module's end waits for it. */
 	rxo_link_forget(dev);
@@ -268,6 +270,9 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 
 	hmm_mirror_device_init(&dev->mirrors);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
+	mutex_init(&dev->queues_lock);
+	INIT_LIST_HEAD(&dev->cqs);
+	INIT_LIST_HEAD(&dev->srqs);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev->next_key = get_random_u32_inclusive(1, BIT(24) - 1);
 	INIT_LIST_HEAD(&dev->link);

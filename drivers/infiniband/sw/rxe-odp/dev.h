@@ -49,6 +49,9 @@ struct rxo_netns;
  * @keys: lkey and rkey >> 8 to handle of an MR or MW
  * @next_key: where the search for a free key goes on
  * @ahs: number to handle of an address handle
+ * @queues_lock: protects @cqs and @srqs, and their rings from going
+ * @cqs: completion queues, for who looks at the device
+ * @srqs: shared receive queues, likewise
  * @run_wq: what is left when a run's budget is spent; never sleeps
  * @queued: packets that wait for QPs, beyond those that each queue has for itself
  * @max_queued: of these; a 16th of the machine's memory if all are large
@@ -70,6 +73,9 @@ struct rxo_dev {
 	struct xarray keys;
 	u32 next_key;
 	struct xarray ahs;
+	struct mutex queues_lock;
+	struct list_head cqs;
+	struct list_head srqs;
 	struct workqueue_struct *run_wq;
 	atomic_t queued;
 	int max_queued;

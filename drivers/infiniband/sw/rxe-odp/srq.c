@@ -113,6 +113,7 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_recv *recv)
 int rxo_srq_init(struct rxo_srq *srq, struct ib_ucontext *uctx,
 		 struct ib_srq_init_attr *init, struct mminfo *mi)
 {
+	struct rxo_dev *dev = to_rxo_dev(srq->ib.device);
 	int ret;
 
 	if (init->srq_type != IB_SRQT_BASIC)
@@ -125,12 +126,36 @@ int rxo_srq_init(struct rxo_srq *srq, struct ib_ucontext *uctx,
 	if (ret)
 		return ret;
 	init->attr.max_wr = srq->rq.max_wr;
+
+	mutex_lock(&dev->queues_lock);
+	list_add_tail(&srq->entry, &dev->srqs);
+	mutex_unlock(&dev->queues_lock);
 	return 0;
 }
 
 void rxo_srq_fini(struct rxo_srq *srq)
 {
+	struct rxo_dev *dev = to_rxo_dev(srq->ib.device);
+
+	mutex_lock(&dev->queues_lock);
+	list_del(&srq->entry);
+	mutex_unlock(&dev->queues_lock);
 	rxo_rq_fini(&srq->rq);
+}
+
+void rxo_srq_show(struct rxo_dev *dev, struct seq_file *m)
+{
+	struct rxo_srq *srq;
+
+	mutex_lock(&dev->queues_lock);
+	list_for_each_entry(srq, &dev->srqs, entry) {
+		spin_lock_bh(&srq->rq.lock);
+		seq_printf(m, "srqn %u posted %u of %u limit %u error %d\n",
+			   srq->ib.res.id, rxo_ring_pending(&srq->rq.ring),
+			   srq->rq.max_wr, srq->limit, srq->error);
+		spin_unlock_bh(&srq->rq.lock);
+	}
+	mutex_unlock(&dev->queues_lock);
 }
 
 int rxo_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr)

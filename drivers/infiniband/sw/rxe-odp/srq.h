@@ -6,11 +6,14 @@
 #ifndef RXO_SRQ_H
 #define RXO_SRQ_H
 
+#include <linux/list.h>
 #include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
 
 #include "dev.h"
 #include "ring.h"
+
+struct seq_file;
 
 /**
  * struct rxo_rq - a ring of receive WQEs
@@ -29,12 +32,14 @@ struct rxo_rq {
 /**
  * struct rxo_srq - a shared receive queue
  * @ib: what ib_core knows
+ * @entry: among the device's; rxo_dev.queues_lock
  * @rq: its ring; its lock protects @limit and @error
  * @limit: fewer WQEs than this raise IB_EVENT_SRQ_LIMIT_REACHED once; 0: never
  * @error: a WQE in it made no sense
  */
 struct rxo_srq {
 	struct ib_srq ib;
+	struct list_head entry;
 	struct rxo_rq rq;
 	u32 limit;
 	bool error;
@@ -76,6 +81,9 @@ int rxo_srq_modify(struct rxo_srq *srq, struct ib_ucontext *uctx,
 		   struct mminfo *mi);
 int rxo_srq_query(struct ib_srq *ibsrq, struct ib_srq_attr *attr);
 void rxo_srq_fini(struct rxo_srq *srq);
+
+/* All of @dev's, for debugfs. */
+void rxo_srq_show(struct rxo_dev *dev, struct seq_file *m);
 
 /* rxo_rq_pop() for a shared queue; raises its limit event. */
 int rxo_srq_pop(struct rxo_srq *srq, struct rxo_recv *recv);
