@@ -3,6 +3,12 @@
 #
 # What the suites that run in the virtual machine share.
 
+# build_programs NAME: the C programs of tests/NAME, in the Debian tree
+build_programs() {
+	# shellcheck disable=SC2016 # expanded over there
+	tests/vm/chroot sh -c 'make -s -j2 -C "tests/$1" O="$RXE_ODP_BUILD/$1" CC=gcc' sh "$1"
+}
+
 # labelled KERNEL COMMAND...: run it, with KERNEL's name in its result lines, and end
 # with its status
 labelled() {
