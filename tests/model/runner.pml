@@ -620,7 +620,9 @@ active proctype rxo_bell()
 	:: else
 	fi;
 #endif
+#ifdef BUG_BELL_LATE
 	rung = false
+#endif
 }
 #endif
 

@@ -270,10 +270,10 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 
 	hmm_mirror_device_init(&dev->mirrors);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	mutex_init(&dev->queues_lock);
 	INIT_LIST_HEAD(&dev->cqs);
 	INIT_LIST_HEAD(&dev->srqs);
-	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	dev->next_key = get_random_u32_inclusive(1, BIT(24) - 1);
 	INIT_LIST_HEAD(&dev->link);
 	dev->max_queued = rxo_dev_max_queued();

@@ -355,7 +355,7 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 bool rxo_park_waiting(struct rxo_park *park)
 {
 	rxo_run_assert(park->qp);
-	/* Pairs with rxo_park_work(). */
+	/* Pairs with rxo_park_done(). */
 	switch (smp_load_acquire(&park->state)) {
 	case RXO_PARK_WAITING:
 		return true;

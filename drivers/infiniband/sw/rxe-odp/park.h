@@ -47,8 +47,8 @@ struct rxo_qp;
 
 enum rxo_park_state {
 	RXO_PARK_NONE,
-	RXO_PARK_WAITING, /* the worker has it */
-	RXO_PARK_DONE, /* the worker is done, the runner has not looked */
+	RXO_PARK_WAITING, /* a worker, a helper or a bell has it */
+	RXO_PARK_DONE, /* the fault has ended, the runner has not looked */
 };
 
 /**
@@ -56,7 +56,7 @@ enum rxo_park_state {
  * @qp: the QP
  * @work: runs the fault
  * @wq: ... and on this
- * @state: enum rxo_park_state; WAITING to DONE by the worker with release, all
+ * @state: enum rxo_park_state; WAITING to DONE with release by who has it, all
  *	   else by the runner
  * @list: of the address space that it waits for, or waited for last; the runner's
  * @waiting: there until the worker begins, or on a bell's; under @list's lock
