@@ -20,7 +20,6 @@ static void rxo_comp_progress(struct rxo_qp *qp, u32 una)
 	req->una = una;
 	req->retries = qp->attr.retry_cnt;
 	req->rnr_retries = qp->attr.rnr_retry;
-	req->read_retry = false;
 	/* An answer to what was sent before we went back. */
 	if (rxo_psn_diff(una, req->psn) > 0) {
 		req->psn = una;
@@ -49,6 +48,7 @@ static bool rxo_comp_ack(struct rxo_qp *qp, u32 psn)
 			break;
 		if (rxo_swqe_is_rd_atomic(wqe))
 			return rxo_psn_diff(psn, qp->req.una) <= 0;
+		qp->req.read_retry = false;
 		if (rxo_psn_diff(psn, wqe->last_psn) <= 0) {
 			rxo_comp_progress(qp, psn);
 			break;
@@ -59,12 +59,14 @@ static bool rxo_comp_ack(struct rxo_qp *qp, u32 psn)
 	return true;
 }
 
-/* A response is missing: ask again, but once for the same one. */
+/*
+ * A response is missing: ask again. All that is still on its way from before is out of
+ * sequence as well, so after that not until the answer begins: rxo_comp_begins().
+ */
 static void rxo_comp_read_again(struct rxo_qp *qp)
 {
 	if (qp->req.read_retry)
 		return;
-	qp->req.read_retry = true;
 	rxo_count(qp->dev, rcvd_out_of_sequence);
 	rxo_req_retry(qp);
 }
@@ -165,6 +167,15 @@ bad_response:
 	return 0;
 }
 
+/* Of what was asked for again, or of something older. */
+static bool rxo_comp_begins(const struct rxo_qp *qp,
+			    const struct rxo_packet *pkt)
+{
+	return pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC) &&
+	       pkt->flags & RXO_OP_FIRST &&
+	       rxo_psn_diff(pkt->psn, qp->req.una) <= 0;
+}
+
 static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	struct rxo_req *req = &qp->req;
@@ -175,6 +186,8 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	    RXO_PARSE_OK)
 		return 0;
 
+	if (rxo_comp_begins(qp, &pkt))
+		req->read_retry = false;
 	kind = rxo_rc_classify(&pkt, req->una, req->next_psn);
 	switch (kind) {
 	case RXO_RESP_READ:

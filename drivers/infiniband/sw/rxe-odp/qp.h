@@ -56,7 +56,7 @@ struct seq_file;
  * @retries: left before giving up
  * @rnr_retries: left, 7 is for ever
  * @rnr_wait: the RNR timer runs
- * @read_retry: a READ was asked for again, one time for the same PSN is enough
+ * @read_retry: it went back, and no answer to what it sends again has begun
  * @drained: IB_EVENT_SQ_DRAINED was raised
  */
 struct rxo_req {

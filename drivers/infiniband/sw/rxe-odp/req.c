@@ -373,6 +373,7 @@ void rxo_req_go_back(struct rxo_qp *qp)
 	req->ack_psn = req->una;
 	req->rd_sent = 0;
 	req->cur = req->tail;
+	req->read_retry = true;
 	rxo_qp_arm_retry(qp);
 }
 
