@@ -6,6 +6,7 @@
 #include <rdma/ib_addr.h>
 #include <rdma/rdma_user_rxe.h>
 
+#include "compat/compat.h"
 #include "debugfs.h"
 #include "dev.h"
 #include "link.h"
@@ -264,7 +265,12 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats)
 		goto dealloc;
-	dev->run_wq = alloc_workqueue("rxe_odp_run", WQ_UNBOUND, 0);
+	/*
+	 * On the CPU that spent the budget: packets over loopback and veth wait in a
+	 * backlog of each CPU, and another one would send its own past them.
+	 */
+	dev->run_wq = alloc_workqueue("rxe_odp_run",
+				      WQ_PERCPU | WQ_CPU_INTENSIVE, 0);
 	if (!dev->run_wq)
 		goto free_stats;
 

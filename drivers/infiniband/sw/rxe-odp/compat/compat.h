@@ -8,6 +8,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/net.h>
+#include <linux/workqueue.h>
 #include <net/sock.h>
 #include <net/udp_tunnel.h>
 #include <rdma/ib_umem.h>
@@ -50,6 +51,11 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	hrtimer_init(timer, clock, mode);
 	timer->function = fn;
 }
+#endif
+
+/* What is not WQ_UNBOUND is bound to a CPU; later kernels want to be told so. */
+#ifndef RXO_HAVE_WQ_PERCPU
+#define WQ_PERCPU 0
 #endif
 
 #endif /* RXO_COMPAT_H */

@@ -30,3 +30,8 @@ static_assert(sizeof(typeof(ib_umem_get_va) *));
 #include <linux/hrtimer.h>
 static_assert(sizeof(typeof(hrtimer_setup) *));
 #endif
+
+#ifdef RXO_TRY_WQ_PERCPU
+#include <linux/workqueue.h>
+static_assert(WQ_PERCPU);
+#endif
