@@ -233,6 +233,7 @@ static void killed_by_a_peer(void)
 {
 	/* The only end shall be the killer, however long the group looks for a page. */
 	struct qp_opt patient = opt_rc;
+	struct left before;
 	struct traffic t;
 	struct pair own;
 	struct peer peer;
@@ -240,6 +241,7 @@ static void killed_by_a_peer(void)
 	char c;
 
 	need_odp();
+	left_now(&before);
 	patient.timeout = 17;
 	check(!pipe(ready), "pipe");
 	make_small_group();
@@ -273,6 +275,8 @@ static void killed_by_a_peer(void)
 	ep_destroy(&p.a);
 	buf_free(&l);
 	nic_close(&p.na);
+	/* Its memory, and what is mapped there, may go after it, with the fault. */
+	left_await(&before);
 	group_leave();
 }
 
