@@ -12,29 +12,51 @@
  *
  *	struct hmm_mirror_device
  *	  `- struct hmm_mirror		one per process, hmm.c
- *	       `- struct hmm_mirror_leaf	one per touched 2 MiB, hmm_leaf.c
- *		    `- one block entry, or a table of 512 page entries
+ *	       `- struct hmm_region		one per touched 64 MiB, hmm_region.c
+ *		    `- struct hmm_mirror_leaf	32 of 2 MiB in it, hmm_leaf.c
+ *			 `- a block entry, or a table of 512 page entries
  *
- * Why a notifier per leaf
- * -----------------------
+ * Why a notifier per region, and a sequence per leaf
+ * --------------------------------------------------
  * Interval notifiers tell where an invalidation begins and not where it ends,
- * so the sequence that mmu_interval_read_retry() looks at has to cover exactly
- * what one fault installs. Measured (kernels 6.12 and 7.3, a storm of 4 KiB
- * madvise() calls beside a fault elsewhere): no retry with a notifier per leaf,
- * 27 to 251 retries and 2 to 55 failed faults with one per 512 MiB. It costs
- * 0.5 us to insert and 0.3 us to remove, and 0.1 us a leaf in an munmap().
+ * so a fault has to begin anew when one has come anywhere under its notifier.
+ * Measured (kernels 6.12 and 7.3, a storm of 4 KiB madvise() calls beside a fault
+ * elsewhere): no retry with a notifier per 2 MiB, 27 to 251 retries and 2 to 55
+ * failed faults with one per 512 MiB. But a notifier is larger than all the rest
+ * of a leaf. So a region has one, and each leaf notes the sequence of the last
+ * callback that concerned it. mmu_notifier.c counts rounds: invalidations that
+ * overlap in time have one number, and the next number is given out when all of
+ * them are over. What a fault needs follows from that:
+ *
+ *  - leaf->seq is not region->seq: a later round has begun since the last
+ *    invalidation of the leaf, so that one is over. Nothing to wait for.
+ *  - They are equal: that round may be going on. mmu_interval_read_begin() knows,
+ *    and waits for its end.
+ *  - leaf->seq has changed when the fault installs: an invalidation came to the
+ *    leaf in between; begin anew. The same number cannot come twice, because the
+ *    fault began after the end of its round.
+ *
+ *	fault						invalidation of the leaf
+ *	-----						------------------------
+ *							region->seq = n
+ *							leaf->lock, leaf->seq = n
+ *	leaf->lock, seq = leaf->seq: n
+ *	region->seq: n, or later if n is over [required]
+ *
+ * A leaf of a new region has never been called for, so the region is not shown to
+ * anybody before the round in which its notifier was inserted has ended.
  *
  * Why a notifier stays
  * --------------------
- * An invalidation empties a leaf and leaves its notifier. Removing a notifier
+ * An invalidation empties leaves and leaves the notifier. Removing a notifier
  * waits for every invalidation that is under way in the process (0.6 s for an
  * madvise() of 1 GiB), as does mmu_interval_read_begin() of one just inserted,
  * while that of an old one takes 10 ns. So notifiers go when the mirror dies,
- * with one exception: when leaves have doubled, those where nothing is mapped
- * any more are reaped. Otherwise a process that maps and unmaps ever new
- * addresses would grow the mirror without bound. A leaf is only made where
- * something readable is mapped, so that addresses from the wire cannot make more
- * than the process has memory for.
+ * with two exceptions: a region goes that no window shows any more, and when
+ * regions have doubled, those where nothing is mapped are reaped. Otherwise a
+ * process that maps and unmaps ever new addresses would grow the mirror without
+ * bound. A region is only made where something readable is mapped within 2 MiB, so
+ * that addresses from the wire cannot make more than the process has memory for.
  *
  * The promise, and why it holds
  * -----------------------------
@@ -46,8 +68,7 @@
  *	 entry is valid
  *	 copy					write lock of leaf->lock: spins
  *	read_unlock_bh
- *						 mmu_interval_set_seq
- *						 entries cleared
+ *						 leaf->seq, entries cleared
  *						unlock, return true
  *						page table changed, page freed
  *	read_lock_bh: a miss
@@ -56,15 +77,15 @@
  *
  *	fault					invalidation
  *	-----					------------
- *	seq = mmu_interval_read_begin
+ *	seq = hmm_leaf_begin
  *	walk finds the page
  *						write lock of leaf->lock
- *						 mmu_interval_set_seq
+ *						 leaf->seq
  *						 nothing there to clear
  *						unlock
  *						page table changed, page freed
  *	write lock of leaf->lock
- *	 mmu_interval_read_retry: true [required]
+ *	 hmm_leaf_retry: true [required]
  *	unlock, walk again
  *
  * If the fault takes leaf->lock first, it installs an entry that is still true,
@@ -98,11 +119,11 @@ void hmm_mirror_device_fini(struct hmm_mirror_device *dev)
 {
 	hmm_shrink_fini(dev);
 	/*
-	 * A put returns when its leaves are gone, all but the memory that RCU
+	 * A put returns when its regions are gone, all but the memory that RCU
 	 * still keeps, and that knows nothing of the device.
 	 */
 	WARN_ON(!list_empty(&dev->mirrors));
-	WARN_ON(atomic64_read(&dev->stats.leaves));
+	WARN_ON(atomic64_read(&dev->stats.regions));
 	WARN_ON(atomic64_read(&dev->stats.tables));
 	mutex_destroy(&dev->lock);
 }
@@ -180,6 +201,7 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	mirror->dev = dev;
 	mmgrab(mm);
 	mirror->mm = mm;
+	mirror->unchanging.mm = mm;
 	mirror->tgid = task_tgid_nr(current);
 	xa_init(&mirror->root);
 	mutex_init(&mirror->grow_mutex);
@@ -188,12 +210,12 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	init_waitqueue_head(&mirror->brought);
 	spin_lock_init(&mirror->window_lock);
 	mirror->windows = RB_ROOT_CACHED;
-	mirror->reap_at = HMM_LEAF_REAP_MIN;
-	INIT_DELAYED_WORK(&mirror->reap_unseen, hmm_leaf_reap_unseen);
+	mirror->reap_at = HMM_REGION_REAP_MIN;
+	INIT_DELAYED_WORK(&mirror->reap_unseen, hmm_region_reap_unseen);
 	return mirror;
 }
 
-/* The end of a mirror without leaves that nobody knows. */
+/* The end of a mirror without regions that nobody knows. */
 static void hmm_mirror_free(struct hmm_mirror *mirror)
 {
 	WARN_ON(atomic_long_read(&mirror->pages));
@@ -254,10 +276,10 @@ EXPORT_SYMBOL_GPL(hmm_mirror_get);
  * The end of a mirror, in stages:
  *  a. off the list under dev->lock: a get from now on makes a new mirror;
  *  b. the work that reaps is over: no window is left that could start it again;
- *  c. each leaf off the tree, emptied, its notifier removed, which waits until
+ *  c. each region off the tree, emptied, its notifier removed, which waits until
  *     its callback runs no more;
  *  d. the mirror's memory: nobody is left who knows it. No lookup and no fault
- *     may be running by the contract; leaves go by RCU all the same, because
+ *     may be running by the contract; regions go by RCU all the same, because
  *     the reaper frees them under lookups.
  */
 static void hmm_mirror_release(struct kref *ref)
@@ -271,7 +293,7 @@ static void hmm_mirror_release(struct kref *ref)
 	mutex_unlock(&dev->lock);
 
 	cancel_delayed_work_sync(&mirror->reap_unseen);
-	hmm_leaf_destroy_all(mirror);
+	hmm_region_destroy_all(mirror);
 	hmm_mirror_free(mirror);
 }
 
@@ -300,15 +322,27 @@ void hmm_mirror_show(struct hmm_mirror_device *dev, struct seq_file *m)
 
 	mutex_lock(&dev->lock);
 	list_for_each_entry(mirror, &dev->mirrors, entry)
-		seq_printf(m, "pid %d refs %u leaves %ld tables %ld pages %ld blocks %ld\n",
+		seq_printf(m, "pid %d refs %u regions %ld tables %ld pages %ld blocks %ld\n",
 			   mirror->tgid, kref_read(&mirror->ref),
-			   atomic_long_read(&mirror->leaves),
+			   atomic_long_read(&mirror->regions),
 			   atomic_long_read(&mirror->tables),
 			   atomic_long_read(&mirror->pages),
 			   atomic_long_read(&mirror->blocks));
 	mutex_unlock(&dev->lock);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_show);
+
+static int __init hmm_mirror_init(void)
+{
+	return hmm_region_setup();
+}
+module_init(hmm_mirror_init);
+
+static void __exit hmm_mirror_exit(void)
+{
+	hmm_region_cleanup();
+}
+module_exit(hmm_mirror_exit);
 
 MODULE_AUTHOR("The rxe-odp developers");
 MODULE_DESCRIPTION("Mirror of a process's page table for devices that do not pin");

@@ -5,7 +5,7 @@
  * For each leaf of the range a loop of three steps, begun only when nobody brings
  * the page already (hmm_join.c):
  *
- *	walk	 under leaf->fault_mutex: hmm_range_fault() takes down what the
+ *	walk	 under the leaf's fault_mutex: hmm_range_fault() takes down what the
  *		 page table maps now; it is asked to fault nothing
  *	install	 still under it, if nothing is missing: take leaf->lock, and if
  *		 no invalidation came since before the walk, set the entries
@@ -35,8 +35,9 @@ static int hmm_fault_walk_vma(struct hmm_fault *f,
 	unsigned long start = max(f->start, vma->vm_start);
 	unsigned long end = min(f->end, vma->vm_end);
 	struct hmm_range range = {
-		.notifier = &f->leaf->notifier,
-		.notifier_seq = f->seq,
+		/* hmm_leaf_retry() is what decides. */
+		.notifier = &f->mirror->unchanging,
+		.notifier_seq = f->mirror->unchanging.invalidate_seq,
 		.start = start,
 		.end = end,
 		.hmm_pfns = f->pfns + ((start - f->start) >> PAGE_SHIFT),
@@ -57,7 +58,7 @@ static int hmm_fault_walk_vma(struct hmm_fault *f,
 /*
  * Take down what is mapped; what is not, or may not be touched, stays 0.
  *
- * Return: 0, -EAGAIN if an invalidation came in between, or -EINTR.
+ * Return: 0 or -EINTR.
  */
 static int hmm_fault_walk(struct hmm_fault *f)
 {
@@ -76,7 +77,7 @@ static int hmm_fault_walk(struct hmm_fault *f)
 		err = hmm_fault_walk_vma(f, vma);
 	}
 	mmap_read_unlock(mm);
-	return err == -EBUSY ? -EAGAIN : err;
+	return err;
 }
 
 /* Of what the walk has found; f->end: nothing is missing. */
@@ -117,7 +118,7 @@ static int hmm_fault_try(struct hmm_fault *f)
 	unsigned long missing;
 	int ret;
 
-	lockdep_assert_held(&leaf->fault_mutex);
+	lockdep_assert_held(hmm_leaf_mutex(leaf));
 
 	if (hmm_join_can(f))
 		return 2;
@@ -125,7 +126,7 @@ static int hmm_fault_try(struct hmm_fault *f)
 		return 0;
 
 	f->walked = true;
-	f->seq = mmu_interval_read_begin(&leaf->notifier);
+	f->seq = hmm_leaf_begin(leaf);
 	ret = hmm_fault_walk(f);
 	if (ret)
 		return ret;
@@ -151,10 +152,10 @@ static int hmm_fault_loop(struct hmm_fault *f)
 	int ret;
 
 	while (f->start < f->end) {
-		if (mutex_lock_killable(&f->leaf->fault_mutex))
+		if (mutex_lock_killable(hmm_leaf_mutex(f->leaf)))
 			return -EINTR;
 		ret = hmm_fault_try(f);
-		mutex_unlock(&f->leaf->fault_mutex);
+		mutex_unlock(hmm_leaf_mutex(f->leaf));
 		if (!ret)
 			break;
 

@@ -168,7 +168,7 @@ int hmm_fault_install(struct hmm_fault *f)
 
 	f->set = 0;
 	hmm_leaf_lock(leaf);
-	if (mmu_interval_read_retry(&leaf->notifier, f->seq))
+	if (hmm_leaf_retry(leaf, f->seq))
 		err = -EAGAIN;
 	else if (block)
 		err = hmm_fault_set_block(f, block, &old_table);
@@ -177,9 +177,9 @@ int hmm_fault_install(struct hmm_fault *f)
 	hmm_leaf_unlock(leaf);
 
 	if (f->set)
-		hmm_window_count(f->mirror, block ? leaf->start : f->start,
-				 block ? leaf->start + HMM_LEAF_SIZE - 1 :
-					 f->end - 1,
+		hmm_window_count(f->mirror,
+				 block ? hmm_leaf_start(leaf) : f->start,
+				 block ? hmm_leaf_last(leaf) : f->end - 1,
 				 f->set, false);
 	hmm_leaf_free_table(leaf, old_table);
 	return err;

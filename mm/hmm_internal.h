@@ -5,15 +5,15 @@
  *
  * Lock order:
  *
- *	dev->lock -> leaf->fault_mutex (the shrinker, and it only tries both)
- *	mirror->grow_mutex -> mmap_lock
- *	leaf->fault_mutex -> mmap_lock
- *	leaf->fault_mutex -> leaf->lock
- *	leaf->fault_mutex -> mirror->window_lock, mirror->join_lock (innermost)
+ *	dev->lock -> fault_mutex (the shrinker, and it only tries both)
+ *	mirror->grow_mutex -> mmap_lock -> fault_mutex (the reapers, and they try it)
+ *	fault_mutex -> mmap_lock
+ *	fault_mutex -> leaf->lock
+ *	fault_mutex -> mirror->window_lock, mirror->join_lock (innermost)
  *
- * grow_mutex and fault_mutex are never held together. Memory is allocated, and
- * so reclaimed, under each mutex but dev->lock; a notifier takes leaf->lock and, after
- * it, window_lock.
+ * fault_mutex is that of a leaf, hmm_leaf_mutex(); nobody waits for two, or for one
+ * under grow_mutex. Memory is allocated, and so reclaimed, under each mutex but
+ * dev->lock; a notifier takes leaf->lock and, after it, window_lock.
  */
 #ifndef HMM_INTERNAL_H
 #define HMM_INTERNAL_H
@@ -44,14 +44,20 @@
 #define HMM_LEAF_MASK PMD_MASK
 #define HMM_LEAF_PAGES PTRS_PER_PTE
 
-/* With fewer leaves than this none is looked for where nothing is mapped. */
-#define HMM_LEAF_REAP_MIN 1024ul
+/* 64 MiB share a notifier; a fault in four of their leaves at a time. */
+#define HMM_REGION_LEAVES 32
+#define HMM_REGION_SHIFT (HMM_LEAF_SHIFT + 5)
+#define HMM_REGION_SIZE (HMM_REGION_LEAVES * HMM_LEAF_SIZE)
+#define HMM_REGION_MUTEXES 4
+
+/* With fewer regions than this none is looked for where nothing is mapped. */
+#define HMM_REGION_REAP_MIN 64ul
 
 /*
- * Leaves that no window shows any more stay for so long: what is registered, used and
+ * What no window shows any more stays for so long: what is registered, used and
  * deregistered again for each message is then warm, and deregistering costs nothing.
  */
-#define HMM_LEAF_UNSEEN_DELAY HZ
+#define HMM_UNSEEN_DELAY HZ
 
 static inline unsigned long hmm_entry_pfn(unsigned long entry)
 {
@@ -79,19 +85,21 @@ struct hmm_mirror {
 	struct mm_struct *mm; /* const, mmgrab()bed */
 	pid_t tgid; /* const, who opened it, to print */
 	struct list_head entry; /* in dev->mirrors, under dev->lock */
-	/* addr >> HMM_LEAF_SHIFT to leaf: changed under grow_mutex, read by RCU */
+	/* addr >> HMM_REGION_SHIFT to region: changed under grow_mutex, read by RCU */
 	struct xarray root;
-	struct mutex grow_mutex; /* one new leaf at a time */
-	unsigned long reap_at; /* leaves that start a reaping, grow_mutex */
+	struct mutex grow_mutex; /* one new region at a time */
+	unsigned long reap_at; /* regions that start a reaping, grow_mutex */
 	struct delayed_work reap_unseen; /* a window has gone */
-	unsigned long shrink_next; /* index to go on from, dev->lock */
+	unsigned long shrink_next; /* address to go on from, dev->lock */
+	/* For hmm_range_fault(), which wants one: it never changes. */
+	struct mmu_interval_notifier unchanging; /* const */
 	spinlock_t join_lock;
 	struct list_head bringing; /* faults that bring a page, join_lock */
 	wait_queue_head_t brought; /* those who wait for one of these */
 	spinlock_t window_lock;
 	struct rb_root_cached windows; /* window_lock */
-	/* To print, and reap_at is compared to leaves */
-	atomic_long_t leaves;
+	/* To print, and reap_at is compared to regions */
+	atomic_long_t regions;
 	atomic_long_t tables;
 	atomic_long_t pages;
 	atomic_long_t blocks;
@@ -104,22 +112,65 @@ struct hmm_mirror {
 struct hmm_mirror_leaf {
 	rwlock_t lock;
 	atomic_t hurry; /* writers tired of waiting: lookups miss */
+	u8 index; /* const: in its region */
 	bool young; /* looked up since the shrinker came by; a hint, no lock */
+	u16 resident; /* entries in pages, a block is 512; lock */
 	unsigned long block; /* entry of the first page, or 0; lock */
 	/* Pointer: fault_mutex and lock to write, either to read. Slots: lock */
 	unsigned long *table;
-	unsigned int resident; /* entries in pages, a block is 512; lock */
+	unsigned long seq; /* of the last invalidation here, or 0; lock */
+};
+
+/* 64 MiB of a process, what their leaves have in common. */
+struct hmm_region {
 	/* The tree's reference and one for each fault; 0 is dying */
 	refcount_t users;
 	unsigned long start; /* const */
 	struct hmm_mirror *mirror; /* const */
-	struct mutex fault_mutex; /* one fault at a time */
-	struct mmu_interval_notifier notifier; /* its sequence: lock */
+	struct mmu_interval_notifier notifier;
+	unsigned long seq; /* of the last invalidation, no lock: hmm.c */
+	struct mutex fault_mutex[HMM_REGION_MUTEXES];
 	union {
-		struct hmm_mirror_leaf *next_dead; /* the reaper's */
+		struct hmm_region *next_dead; /* the reaper's */
 		struct rcu_head rcu;
 	};
+	struct hmm_mirror_leaf leaf[HMM_REGION_LEAVES];
 };
+
+static inline struct hmm_region *
+hmm_leaf_region(const struct hmm_mirror_leaf *leaf)
+{
+	return container_of(leaf - leaf->index, struct hmm_region, leaf[0]);
+}
+
+static inline struct hmm_mirror *
+hmm_leaf_mirror(const struct hmm_mirror_leaf *leaf)
+{
+	return hmm_leaf_region(leaf)->mirror;
+}
+
+static inline unsigned long hmm_leaf_start(const struct hmm_mirror_leaf *leaf)
+{
+	return hmm_leaf_region(leaf)->start + leaf->index * HMM_LEAF_SIZE;
+}
+
+static inline unsigned long hmm_leaf_last(const struct hmm_mirror_leaf *leaf)
+{
+	return hmm_leaf_start(leaf) + HMM_LEAF_SIZE - 1;
+}
+
+/* One fault at a time, in a leaf. */
+static inline struct mutex *hmm_leaf_mutex(const struct hmm_mirror_leaf *leaf)
+{
+	return &hmm_leaf_region(leaf)
+			->fault_mutex[leaf->index % HMM_REGION_MUTEXES];
+}
+
+static inline struct hmm_mirror_leaf *hmm_region_leaf(struct hmm_region *region,
+						      unsigned long addr)
+{
+	return &region->leaf[(addr >> HMM_LEAF_SHIFT) % HMM_REGION_LEAVES];
+}
 
 /*
  * What a device may never touch: memory without struct page, without the right
@@ -143,17 +194,23 @@ static inline bool hmm_may_read(const struct vm_area_struct *vma)
 struct hmm_mirror *hmm_mirror_get_mm(struct hmm_mirror_device *dev,
 				     struct mm_struct *mm);
 
-/* hmm_tree.c */
+/* hmm_region.c */
+int hmm_region_setup(void);
+void hmm_region_cleanup(void);
+void hmm_region_init(struct hmm_region *region, struct hmm_mirror *mirror,
+		     unsigned long start);
 struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
 void hmm_leaf_put(struct hmm_mirror_leaf *leaf);
-void hmm_leaf_destroy_all(struct hmm_mirror *mirror);
-void hmm_leaf_reap_unseen(struct work_struct *work);
+void hmm_region_destroy_all(struct hmm_mirror *mirror);
+void hmm_region_reap_unseen(struct work_struct *work);
 int hmm_leaf_prepare_table(struct hmm_mirror_leaf *leaf);
 void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
 
 /* hmm_leaf.c */
-extern const struct mmu_interval_notifier_ops hmm_leaf_ops;
+extern const struct mmu_interval_notifier_ops hmm_region_ops;
+unsigned long hmm_leaf_begin(struct hmm_mirror_leaf *leaf);
+bool hmm_leaf_retry(const struct hmm_mirror_leaf *leaf, unsigned long seq);
 void hmm_leaf_lock(struct hmm_mirror_leaf *leaf) __acquires(&leaf->lock);
 void hmm_leaf_unlock(struct hmm_mirror_leaf *leaf) __releases(&leaf->lock);
 unsigned long hmm_leaf_first_missing(struct hmm_mirror_leaf *leaf,

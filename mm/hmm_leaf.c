@@ -89,13 +89,13 @@ bool hmm_leaf_set(struct hmm_mirror_leaf *leaf, unsigned int i,
 	unsigned long old = leaf->table[i];
 
 	lockdep_assert_held_write(&leaf->lock);
-	lockdep_assert_held(&leaf->fault_mutex);
+	lockdep_assert_held(hmm_leaf_mutex(leaf));
 
 	if (old == entry || old == (entry | HMM_ENTRY_WRITE))
 		return false;
 	if (!old) {
 		leaf->resident++;
-		atomic_long_inc(&leaf->mirror->pages);
+		atomic_long_inc(&hmm_leaf_mirror(leaf)->pages);
 	}
 	leaf->table[i] = entry;
 	return true;
@@ -105,10 +105,10 @@ bool hmm_leaf_set(struct hmm_mirror_leaf *leaf, unsigned int i,
 bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
 			unsigned long **old_table)
 {
-	struct hmm_mirror *mirror = leaf->mirror;
+	struct hmm_mirror *mirror = hmm_leaf_mirror(leaf);
 
 	lockdep_assert_held_write(&leaf->lock);
-	lockdep_assert_held(&leaf->fault_mutex);
+	lockdep_assert_held(hmm_leaf_mutex(leaf));
 
 	*old_table = NULL;
 	if (leaf->block == entry || leaf->block == (entry | HMM_ENTRY_WRITE))
@@ -130,6 +130,7 @@ bool hmm_leaf_set_block(struct hmm_mirror_leaf *leaf, unsigned long entry,
 unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 			    unsigned int last)
 {
+	struct hmm_mirror *mirror = hmm_leaf_mirror(leaf);
 	unsigned int gone = 0;
 	unsigned int i;
 
@@ -141,7 +142,7 @@ unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 	if (leaf->block) {
 		leaf->block = 0;
 		gone = HMM_LEAF_PAGES;
-		atomic_long_dec(&leaf->mirror->blocks);
+		atomic_long_dec(&mirror->blocks);
 	} else {
 		for (i = first; i <= last; i++) {
 			if (!leaf->table[i])
@@ -151,43 +152,89 @@ unsigned int hmm_leaf_clear(struct hmm_mirror_leaf *leaf, unsigned int first,
 		}
 	}
 	leaf->resident -= gone;
-	atomic_long_sub(gone, &leaf->mirror->pages);
+	atomic_long_sub(gone, &mirror->pages);
+	return gone;
+}
+
+static unsigned int hmm_leaf_invalidate(struct hmm_mirror_leaf *leaf,
+					unsigned long start, unsigned long last,
+					unsigned long seq)
+{
+	unsigned long first = max(start, hmm_leaf_start(leaf));
+	unsigned int gone;
+
+	last = min(last, hmm_leaf_last(leaf));
+	hmm_leaf_lock(leaf);
+	leaf->seq = seq;
+	gone = hmm_leaf_clear(leaf, hmm_leaf_index(first),
+			      hmm_leaf_index(last));
+	hmm_leaf_unlock(leaf);
+
+	if (gone)
+		hmm_window_count(hmm_leaf_mirror(leaf), first, last, gone,
+				 true);
 	return gone;
 }
 
 /*
  * Never sleeps, never fails: also the OOM reaper, which may not be made to
  * wait for sleepers, can call it. What kind of change it is does not matter.
+ * Callbacks for other ranges may run at the same time, with the same @seq.
  */
-static bool hmm_leaf_invalidate(struct mmu_interval_notifier *sub,
-				const struct mmu_notifier_range *range,
-				unsigned long seq)
+static bool hmm_region_invalidate(struct mmu_interval_notifier *sub,
+				  const struct mmu_notifier_range *range,
+				  unsigned long seq)
 {
-	struct hmm_mirror_leaf *leaf =
-		container_of(sub, struct hmm_mirror_leaf, notifier);
-	unsigned long first = max(range->start, leaf->start);
+	struct hmm_region *region =
+		container_of(sub, struct hmm_region, notifier);
+	unsigned long first = max(range->start, region->start);
 	unsigned long last =
-		min(range->end - 1, leaf->start + HMM_LEAF_SIZE - 1);
-	unsigned int gone;
+		min(range->end - 1, region->start + HMM_REGION_SIZE - 1);
+	struct hmm_mirror_leaf *leaf = hmm_region_leaf(region, first);
+	unsigned int gone = 0;
 
-	hmm_leaf_lock(leaf);
+	/* Before that of any leaf. */
+	WRITE_ONCE(region->seq, seq);
 	mmu_interval_set_seq(sub, seq);
-	gone = hmm_leaf_clear(leaf, hmm_leaf_index(first),
-			      hmm_leaf_index(last));
-	hmm_leaf_unlock(leaf);
+	for (; leaf <= hmm_region_leaf(region, last); leaf++)
+		gone += hmm_leaf_invalidate(leaf, first, last, seq);
 
-	hmm_stat_inc(leaf->mirror, invalidations);
-	hmm_stat_add(leaf->mirror, pages_invalidated, gone);
-	if (gone)
-		hmm_window_count(leaf->mirror, first, last, gone, true);
-	trace_hmm_mirror_invalidate(leaf->mirror->tgid, first, last + 1,
+	hmm_stat_inc(region->mirror, invalidations);
+	hmm_stat_add(region->mirror, pages_invalidated, gone);
+	trace_hmm_mirror_invalidate(region->mirror->tgid, first, last + 1,
 				    range->event, gone);
 	return true;
 }
 
-const struct mmu_interval_notifier_ops hmm_leaf_ops = {
-	.invalidate = hmm_leaf_invalidate,
+const struct mmu_interval_notifier_ops hmm_region_ops = {
+	.invalidate = hmm_region_invalidate,
 };
+
+/*
+ * Before a walk of @leaf: what hmm_leaf_retry() is to be given after it. Waits for an
+ * invalidation that is under way here, and for no other in the region: "Why a
+ * notifier per region" in hmm.c.
+ */
+unsigned long hmm_leaf_begin(struct hmm_mirror_leaf *leaf)
+{
+	struct hmm_region *region = hmm_leaf_region(leaf);
+	unsigned long seq;
+
+	read_lock_bh(&leaf->lock);
+	seq = leaf->seq;
+	read_unlock_bh(&leaf->lock);
+	if (seq == READ_ONCE(region->seq))
+		mmu_interval_read_begin(&region->notifier);
+	return seq;
+}
+
+/* Has an invalidation come here since hmm_leaf_begin() gave @seq? */
+bool hmm_leaf_retry(const struct hmm_mirror_leaf *leaf, unsigned long seq)
+{
+	lockdep_assert_held_write(&leaf->lock);
+
+	return leaf->seq != seq;
+}
 
 /* Fill @run from the leaf's entries, or say that there is nothing. */
 static bool hmm_leaf_run(struct hmm_mirror_leaf *leaf, unsigned long addr,
@@ -232,13 +279,15 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 {
 	unsigned long rights = HMM_ENTRY_VALID;
 	struct hmm_mirror_leaf *leaf;
+	struct hmm_region *region;
 
 	if (flags & HMM_MIRROR_WRITE)
 		rights |= HMM_ENTRY_WRITE;
 
 	/* RCU bridges from the tree to the lock. */
 	rcu_read_lock();
-	leaf = xa_load(&mirror->root, addr >> HMM_LEAF_SHIFT);
+	region = xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
+	leaf = region ? hmm_region_leaf(region, addr) : NULL;
 	if (!leaf || atomic_read(&leaf->hurry)) {
 		rcu_read_unlock();
 		goto miss;

@@ -5,7 +5,7 @@
  * What there is to give are tables, 4 KiB for 2 MiB of address space. Nothing is
  * pinned, so any table may go at any time, at the price of a fault. A leaf that
  * was looked up since the last visit is passed over once; empty tables, and those
- * nobody uses, go. Leaves and their notifiers stay, as always.
+ * nobody uses, go. Regions and their notifiers stay, as always.
  *
  * Memory may be short in the middle of a fault, or of anything else that holds
  * the mutexes here: they are only tried.
@@ -16,66 +16,95 @@
 #include "hmm_internal.h"
 #include "hmm_trace.h"
 
-/* Leaves to look at for each table that is wanted. */
+/* Leaves and regions to look at for each table that is wanted. */
 #define HMM_SHRINK_LOOKS 4
 
-static struct hmm_mirror_leaf *hmm_shrink_next(struct hmm_mirror *mirror)
+/* The region of mirror->shrink_next, or one after it, with a reference; or NULL. */
+static struct hmm_region *hmm_shrink_next(struct hmm_mirror *mirror)
 {
-	unsigned long index = mirror->shrink_next;
-	struct hmm_mirror_leaf *leaf;
+	unsigned long index = mirror->shrink_next >> HMM_REGION_SHIFT;
+	struct hmm_region *region;
 
 	lockdep_assert_held(&mirror->dev->lock);
 
 	rcu_read_lock();
-	leaf = xa_find(&mirror->root, &index, ULONG_MAX, XA_PRESENT);
-	if (leaf && !refcount_inc_not_zero(&leaf->users))
-		leaf = NULL;
+	region = xa_find(&mirror->root, &index, ULONG_MAX, XA_PRESENT);
+	if (region && !refcount_inc_not_zero(&region->users))
+		region = NULL;
 	rcu_read_unlock();
-	mirror->shrink_next = leaf ? index + 1 : 0;
-	return leaf;
+	if (!region)
+		mirror->shrink_next = 0;
+	else if (mirror->shrink_next < region->start)
+		mirror->shrink_next = region->start;
+	return region;
 }
 
 static bool hmm_shrink_leaf(struct hmm_mirror_leaf *leaf)
 {
+	struct hmm_mirror *mirror = hmm_leaf_mirror(leaf);
 	unsigned long *table = NULL;
 	unsigned int gone = 0;
 
-	if (!mutex_trylock(&leaf->fault_mutex))
+	if (!mutex_trylock(hmm_leaf_mutex(leaf)))
 		return false;
 	hmm_leaf_lock(leaf);
 	if (!leaf->resident || !leaf->young) {
 		if (!leaf->block)
 			gone = hmm_leaf_clear(leaf, 0, HMM_LEAF_PAGES - 1);
-		table = leaf->table;
-		leaf->table = NULL;
+		swap(table, leaf->table);
 	}
 	leaf->young = false;
 	hmm_leaf_unlock(leaf);
 	hmm_leaf_free_table(leaf, table);
-	mutex_unlock(&leaf->fault_mutex);
+	mutex_unlock(hmm_leaf_mutex(leaf));
 
-	hmm_stat_add(leaf->mirror, pages_shrunk, gone);
+	hmm_stat_add(mirror, pages_shrunk, gone);
 	if (table)
-		trace_hmm_mirror_evict(leaf->mirror->tgid, leaf->start, gone);
+		trace_hmm_mirror_evict(mirror->tgid, hmm_leaf_start(leaf),
+				       gone);
 	return table;
 }
 
+/* Go on through @region, looking at leaves that have a table; most have none. */
+static unsigned long hmm_shrink_region(struct hmm_region *region,
+				       unsigned long *looks)
+{
+	struct hmm_mirror *mirror = region->mirror;
+	struct hmm_mirror_leaf *leaf;
+	unsigned long freed = 0;
+
+	lockdep_assert_held(&mirror->dev->lock);
+
+	while (*looks &&
+	       mirror->shrink_next - region->start < HMM_REGION_SIZE) {
+		leaf = hmm_region_leaf(region, mirror->shrink_next);
+		mirror->shrink_next += HMM_LEAF_SIZE;
+		/* A hint; the mutex and the lock come after it. */
+		if (!data_race(leaf->table))
+			continue;
+		freed += hmm_shrink_leaf(leaf);
+		--*looks;
+	}
+	return freed;
+}
+
 /*
- * Go on through the mirror, to its end at most, for @looks leaves. Return: the
- * number of tables freed.
+ * Go on through the mirror, to its end at most, for @looks leaves and regions.
+ * Return: the number of tables freed.
  */
 static unsigned long hmm_shrink_mirror(struct hmm_mirror *mirror,
 				       unsigned long *looks)
 {
-	struct hmm_mirror_leaf *leaf;
+	struct hmm_region *region;
 	unsigned long freed = 0;
 
-	for (; *looks; --*looks) {
-		leaf = hmm_shrink_next(mirror);
-		if (!leaf)
+	while (*looks) {
+		region = hmm_shrink_next(mirror);
+		if (!region)
 			break;
-		freed += hmm_shrink_leaf(leaf);
-		hmm_leaf_put(leaf);
+		--*looks;
+		freed += hmm_shrink_region(region, looks);
+		refcount_dec(&region->users);
 		cond_resched();
 	}
 	return freed;

@@ -25,9 +25,8 @@ void hmm_mirror_window_del(struct hmm_mirror *mirror,
 	spin_lock(&mirror->window_lock);
 	interval_tree_remove(&window->node, &mirror->windows);
 	spin_unlock(&mirror->window_lock);
-	if (atomic_long_read(&mirror->leaves))
-		schedule_delayed_work(&mirror->reap_unseen,
-				      HMM_LEAF_UNSEEN_DELAY);
+	if (atomic_long_read(&mirror->regions))
+		schedule_delayed_work(&mirror->reap_unseen, HMM_UNSEEN_DELAY);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_window_del);
 

@@ -19,7 +19,7 @@
  * let go; take no lock in between that is ever held around a lookup or that is
  * not safe in softirq.
  *
- * Lock order: leaf->fault_mutex -> mmap_lock -> leaf->lock
+ * Lock order: fault_mutex of a leaf -> mmap_lock -> leaf->lock
  */
 #ifndef RDMA_HMM_MIRROR_H
 #define RDMA_HMM_MIRROR_H
@@ -44,11 +44,11 @@ struct shrinker;
 	op(fault_errors)     /* ... that ended in an error */                 \
 	op(pages_faulted)    /* entries installed, in PAGE_SIZE units */      \
 	op(blocks_faulted)   /* 2 MiB entries installed */                    \
-	op(invalidations)    /* notifier callbacks that hit a leaf */         \
+	op(invalidations)    /* notifier callbacks that hit a region */       \
 	op(pages_invalidated) /* entries taken away, in PAGE_SIZE units */    \
 	op(pages_shrunk)     /* ... and by the shrinker */                    \
 	op(misses)           /* lookups that found nothing usable */          \
-	op(leaves)           /* leaves that exist now */                      \
+	op(regions)          /* 64 MiB regions that exist now */              \
 	op(tables)           /* 512-entry tables that exist now */
 
 struct hmm_mirror_stats {
@@ -153,7 +153,7 @@ void hmm_mirror_hold(struct hmm_mirror *mirror);
  * hmm_mirror_put() - let a mirror go
  * @mirror: from hmm_mirror_get()
  *
- * The last reference removes all leaves and their notifiers. No lookup or fault
+ * The last reference removes all regions and their notifiers. No lookup or fault
  * on this reference may be running.
  *
  * Context: may sleep, in any task; not with mmap_lock held, not from a notifier.

@@ -7,7 +7,8 @@
 
 static unsigned int kunit_seed;
 module_param(kunit_seed, uint, 0400);
-MODULE_PARM_DESC(kunit_seed, "of the tests' random numbers; 0 for another each time");
+MODULE_PARM_DESC(kunit_seed,
+		 "of the tests' random numbers; 0 for another each time");
 
 MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 
@@ -23,14 +24,15 @@ static bool hmm_mirror_leaf_present(struct hmm_mirror *mirror,
 				    unsigned long rights)
 {
 	unsigned long end = (last & PAGE_MASK) + PAGE_SIZE;
-	struct hmm_mirror_leaf *leaf;
+	struct hmm_region *region;
 	bool present;
 
-	/* Here RCU keeps the leaf until its lock is let go. */
+	/* Here RCU keeps the region until a leaf's lock is let go. */
 	rcu_read_lock();
-	leaf = xa_load(&mirror->root, addr >> HMM_LEAF_SHIFT);
-	present = leaf && hmm_leaf_first_missing(leaf, addr & PAGE_MASK, end,
-						 rights) == end;
+	region = xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
+	present = region &&
+		  hmm_leaf_first_missing(hmm_region_leaf(region, addr),
+					 addr & PAGE_MASK, end, rights) == end;
 	rcu_read_unlock();
 	return present;
 }
@@ -126,4 +128,46 @@ struct page *hmm_env_mapped_page(struct mm_struct *mm, unsigned long addr)
 		page = NULL;
 	mmap_read_unlock(mm);
 	return page;
+}
+
+bool hmm_env_has(struct kunit *test, struct hmm_mirror *mirror,
+		 unsigned long addr, unsigned int flags)
+{
+	struct hmm_mirror_run run;
+
+	if (!hmm_mirror_lookup_and_lock(mirror, addr, 1, flags, &run))
+		return false;
+	hmm_mirror_unlock(&run);
+	KUNIT_EXPECT_PTR_EQ(test, run.page,
+			    hmm_env_mapped_page(mirror->mm, addr));
+	return true;
+}
+
+void hmm_env_zap(struct hmm_mirror *mirror, unsigned long addr, size_t len)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mirror->mm);
+	vma = vma_lookup(mirror->mm, addr);
+	if (vma)
+		zap_page_range_single(vma, addr, len, NULL);
+	mmap_read_unlock(mirror->mm);
+}
+
+long hmm_env_regions(unsigned long start, size_t len)
+{
+	return ((start + len - 1) >> HMM_REGION_SHIFT) -
+	       (start >> HMM_REGION_SHIFT) + 1;
+}
+
+unsigned long hmm_env_hole(struct hmm_env *env, unsigned long regions)
+{
+	size_t len = (regions + 1) * HMM_REGION_SIZE;
+	unsigned long start;
+
+	start = vm_mmap(NULL, 0, len, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+	KUNIT_ASSERT_FALSE(env->test, IS_ERR_VALUE(start));
+	KUNIT_ASSERT_EQ(env->test, 0, vm_munmap(start, len));
+	return ALIGN(start, HMM_REGION_SIZE);
 }

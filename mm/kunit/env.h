@@ -35,4 +35,17 @@ unsigned long hmm_env_map(struct hmm_env *env, unsigned long addr, size_t len);
 /* The page that the page table has at @addr, or NULL. Faults nothing in. */
 struct page *hmm_env_mapped_page(struct mm_struct *mm, unsigned long addr);
 
+/* Is the byte at @addr there, and if so, is it the page table's page? */
+bool hmm_env_has(struct kunit *test, struct hmm_mirror *mirror,
+		 unsigned long addr, unsigned int flags);
+
+/* madvise(MADV_DONTNEED) */
+void hmm_env_zap(struct hmm_mirror *mirror, unsigned long addr, size_t len);
+
+/* How many regions [start, start + len) lies in. */
+long hmm_env_regions(unsigned long start, size_t len);
+
+/* Free addresses for so many regions; those with nothing mapped may be reaped. */
+unsigned long hmm_env_hole(struct hmm_env *env, unsigned long regions);
+
 #endif /* HMM_KUNIT_ENV_H */

@@ -10,8 +10,9 @@
 #define LEAF_ROUNDS 4000
 #define LEAF_LOOKUPS 8
 
-/* Where the leaf pretends to be. */
-#define LEAF_START (42 * HMM_LEAF_SIZE)
+/* Where the leaf pretends to be: the last but one of a region. */
+#define LEAF_REGION (21 * HMM_REGION_SIZE)
+#define LEAF_START (LEAF_REGION + (HMM_REGION_LEAVES - 2) * HMM_LEAF_SIZE)
 
 /* What the leaf ought to have, said in another way: an entry a page. */
 struct leaf_model {
@@ -23,7 +24,8 @@ struct leaf_env {
 	struct hmm_env *env;
 	struct hmm_mirror mirror;
 	struct leaf_model model;
-	struct hmm_mirror_leaf leaf[2]; /* neighbours */
+	struct hmm_region region;
+	struct hmm_mirror_leaf *leaf; /* it and its neighbour */
 };
 
 static void leaf_env_fini(void *arg)
@@ -32,42 +34,35 @@ static void leaf_env_fini(void *arg)
 	unsigned long *table;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(l->leaf); i++) {
+	for (i = 0; i < 2; i++) {
 		hmm_leaf_lock(&l->leaf[i]);
 		hmm_leaf_clear(&l->leaf[i], 0, HMM_LEAF_PAGES - 1);
 		table = l->leaf[i].table;
 		l->leaf[i].table = NULL;
 		hmm_leaf_unlock(&l->leaf[i]);
 		hmm_leaf_free_table(&l->leaf[i], table);
-		mutex_destroy(&l->leaf[i].fault_mutex);
 	}
+	for (i = 0; i < HMM_REGION_MUTEXES; i++)
+		mutex_destroy(&l->region.fault_mutex[i]);
 	xa_destroy(&l->mirror.root);
 }
 
 static struct leaf_env *leaf_env_get(struct kunit *test)
 {
 	struct leaf_env *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
-	int i;
+	void *old;
 
 	KUNIT_ASSERT_NOT_NULL(test, l);
 	l->env = test->priv;
 	l->mirror.dev = &l->env->dev;
 	xa_init(&l->mirror.root);
-	for (i = 0; i < ARRAY_SIZE(l->leaf); i++) {
-		rwlock_init(&l->leaf[i].lock);
-		mutex_init(&l->leaf[i].fault_mutex);
-		l->leaf[i].mirror = &l->mirror;
-		l->leaf[i].start = LEAF_START + i * HMM_LEAF_SIZE;
-	}
+	hmm_region_init(&l->region, &l->mirror, LEAF_REGION);
+	l->leaf = hmm_region_leaf(&l->region, LEAF_START);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, leaf_env_fini, l));
-	for (i = 0; i < ARRAY_SIZE(l->leaf); i++) {
-		void *old = xa_store(&l->mirror.root,
-				     l->leaf[i].start >> HMM_LEAF_SHIFT,
-				     &l->leaf[i], GFP_KERNEL);
-
-		KUNIT_ASSERT_FALSE(test, xa_is_err(old));
-	}
+	old = xa_store(&l->mirror.root, LEAF_REGION >> HMM_REGION_SHIFT,
+		       &l->region, GFP_KERNEL);
+	KUNIT_ASSERT_FALSE(test, xa_is_err(old));
 	return l;
 }
 
@@ -94,14 +89,14 @@ static unsigned long leaf_random_entry(struct leaf_env *l, unsigned int i)
 /* Begin and end of a change, as a fault does it. */
 static void leaf_begin(struct hmm_mirror_leaf *leaf)
 {
-	mutex_lock(&leaf->fault_mutex);
+	mutex_lock(hmm_leaf_mutex(leaf));
 	hmm_leaf_lock(leaf);
 }
 
 static void leaf_end(struct hmm_mirror_leaf *leaf)
 {
 	hmm_leaf_unlock(leaf);
-	mutex_unlock(&leaf->fault_mutex);
+	mutex_unlock(hmm_leaf_mutex(leaf));
 }
 
 static void leaf_do_clear(struct kunit *test, struct leaf_env *l,
@@ -141,7 +136,7 @@ static void leaf_do_set(struct kunit *test, struct leaf_env *l, unsigned int i,
 	if (better)
 		l->model.entry[i] = entry;
 
-	mutex_lock(&leaf->fault_mutex);
+	mutex_lock(hmm_leaf_mutex(leaf));
 	KUNIT_ASSERT_EQ(test, 0, hmm_leaf_prepare_table(leaf));
 	hmm_leaf_lock(leaf);
 	set = hmm_leaf_set(leaf, i, entry);
@@ -298,7 +293,7 @@ static void leaf_fill(struct kunit *test, struct hmm_mirror_leaf *leaf,
 {
 	unsigned int i;
 
-	mutex_lock(&leaf->fault_mutex);
+	mutex_lock(hmm_leaf_mutex(leaf));
 	KUNIT_ASSERT_EQ(test, 0, hmm_leaf_prepare_table(leaf));
 	hmm_leaf_lock(leaf);
 	for (i = 0; i < HMM_LEAF_PAGES; i++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A mirror of a real address space, the test thread's own: faults, invalidations,
- * the shrinker, the reapers, and all of them at once.
+ * the shrinker, and all of them and the reapers at once.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
@@ -13,33 +13,6 @@
 
 #define MIRROR_PAGES 24
 #define MIRROR_BYTES (MIRROR_PAGES * PAGE_SIZE)
-
-/* Is the byte at @addr there, and if so, is it the page table's page? */
-static bool mirror_has(struct kunit *test, struct hmm_mirror *mirror,
-		       unsigned long addr, unsigned int flags)
-{
-	struct hmm_mirror_run run;
-
-	if (!hmm_mirror_lookup_and_lock(mirror, addr, 1, flags, &run))
-		return false;
-	hmm_mirror_unlock(&run);
-	KUNIT_EXPECT_PTR_EQ(test, run.page,
-			    hmm_env_mapped_page(mirror->mm, addr));
-	return true;
-}
-
-/* madvise(MADV_DONTNEED) */
-static void mirror_zap(struct hmm_mirror *mirror, unsigned long addr,
-		       size_t len)
-{
-	struct vm_area_struct *vma;
-
-	mmap_read_lock(mirror->mm);
-	vma = vma_lookup(mirror->mm, addr);
-	if (vma)
-		zap_page_range_single(vma, addr, len, NULL);
-	mmap_read_unlock(mirror->mm);
-}
 
 static void mirror_life(struct kunit *test)
 {
@@ -78,22 +51,23 @@ static void mirror_fault(struct kunit *test)
 	size_t len = MIRROR_BYTES - 100;
 	unsigned long pos;
 
-	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, addr, 0));
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, addr, 0));
 	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, len, 0));
 	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, addr, len, 0));
-	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, len,
-						  HMM_MIRROR_WRITE));
+	KUNIT_ASSERT_EQ(test, 0,
+			hmm_mirror_fault(mirror, addr, len, HMM_MIRROR_WRITE));
 	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, addr, len,
 						   HMM_MIRROR_WRITE));
 	for (pos = start; pos < start + 2 * HMM_LEAF_SIZE; pos += PAGE_SIZE) {
 		bool wanted = pos + PAGE_SIZE > addr && pos < addr + len;
 
 		KUNIT_EXPECT_EQ_MSG(test, wanted,
-				    mirror_has(test, mirror, pos,
-					       HMM_MIRROR_WRITE),
+				    hmm_env_has(test, mirror, pos,
+						HMM_MIRROR_WRITE),
 				    "page %ld", (pos - start) / PAGE_SIZE);
 	}
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions),
+			hmm_env_regions(addr, len));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), MIRROR_PAGES);
 }
 
@@ -109,9 +83,9 @@ static void mirror_errors(struct kunit *test)
 	/* What comes before the hole is made present. */
 	KUNIT_EXPECT_EQ(test, -EFAULT,
 			hmm_mirror_fault(mirror, start, HMM_LEAF_SIZE, 0));
-	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(mirror, start,
-						   hole - start, 0));
-	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, hole, 0));
+	KUNIT_EXPECT_TRUE(test,
+			  hmm_mirror_present(mirror, start, hole - start, 0));
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, hole, 0));
 
 	KUNIT_EXPECT_EQ(test, -EINVAL, hmm_mirror_fault(mirror, start, 0, 0));
 	KUNIT_EXPECT_EQ(test, -EINVAL,
@@ -127,9 +101,9 @@ static void mirror_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EPERM,
 			hmm_mirror_fault(mirror, start, 1, HMM_MIRROR_WRITE));
 	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, 1, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start, 0));
 	KUNIT_EXPECT_FALSE(test,
-			   mirror_has(test, mirror, start, HMM_MIRROR_WRITE));
+			   hmm_env_has(test, mirror, start, HMM_MIRROR_WRITE));
 }
 
 /*
@@ -150,19 +124,19 @@ static void mirror_invalidate(struct kunit *test)
 		first = hmm_mirror_kunit_below(&env->rnd, MIRROR_PAGES);
 		n = 1 + hmm_mirror_kunit_below(&env->rnd, MIRROR_PAGES - first);
 		zap = hmm_mirror_kunit_below(&env->rnd, 2);
-		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, base,
-							  MIRROR_BYTES,
-							  HMM_MIRROR_WRITE));
+		KUNIT_ASSERT_EQ(test, 0,
+				hmm_mirror_fault(mirror, base, MIRROR_BYTES,
+						 HMM_MIRROR_WRITE));
 		if (zap)
-			mirror_zap(mirror, base + first * PAGE_SIZE,
-				   n * PAGE_SIZE);
+			hmm_env_zap(mirror, base + first * PAGE_SIZE,
+				    n * PAGE_SIZE);
 		else
 			hmm_env_map(env, base + first * PAGE_SIZE,
 				    n * PAGE_SIZE);
 		left = 0;
 		for (i = 0; i < MIRROR_PAGES; i++) {
-			there = mirror_has(test, mirror, base + i * PAGE_SIZE,
-					   HMM_MIRROR_WRITE);
+			there = hmm_env_has(test, mirror, base + i * PAGE_SIZE,
+					    HMM_MIRROR_WRITE);
 			left += there;
 			inside = i >= first && i < first + n;
 			KUNIT_EXPECT_FALSE_MSG(test, inside && there,
@@ -197,29 +171,30 @@ static void mirror_huge(struct kunit *test)
 	struct hmm_mirror_run run;
 
 	mirror_map_huge(env, start);
-	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, middle, 10,
-						  HMM_MIRROR_WRITE));
+	KUNIT_ASSERT_EQ(test, 0,
+			hmm_mirror_fault(mirror, middle, 10, HMM_MIRROR_WRITE));
 	if (!atomic_long_read(&mirror->blocks))
 		kunit_skip(test, "no huge pages");
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), HMM_LEAF_PAGES);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 0);
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror,
-					   start + HMM_LEAF_SIZE - 1, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror,
+					    start + HMM_LEAF_SIZE - 1, 0));
 	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(mirror, start + 3,
 							   SZ_4M, 0, &run));
 	hmm_mirror_unlock(&run);
 	KUNIT_EXPECT_EQ(test, run.len, HMM_LEAF_SIZE - 3);
 
 	/* The page table splits it; what stays comes back as pages. */
-	mirror_zap(mirror, middle, PAGE_SIZE);
-	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, middle, 0));
+	hmm_env_zap(mirror, middle, PAGE_SIZE);
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, middle, 0));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->blocks), 0);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
-	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, HMM_LEAF_SIZE,
-						  HMM_MIRROR_SNAPSHOT));
-	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, middle, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, middle - 1, 0));
+	KUNIT_EXPECT_EQ(test, 0,
+			hmm_mirror_fault(mirror, start, HMM_LEAF_SIZE,
+					 HMM_MIRROR_SNAPSHOT));
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, middle, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, middle - 1, 0));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages),
 			HMM_LEAF_PAGES - 1);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 1);
@@ -227,8 +202,8 @@ static void mirror_huge(struct kunit *test)
 	/* The whole goes, and comes back huge. */
 	mirror_map_huge(env, start);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
-	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, middle, 10,
-						  HMM_MIRROR_WRITE));
+	KUNIT_ASSERT_EQ(test, 0,
+			hmm_mirror_fault(mirror, middle, 10, HMM_MIRROR_WRITE));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->blocks), 1);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 0);
 }
@@ -259,20 +234,21 @@ static void mirror_shrink(struct kunit *test)
 			env->dev.shrinker->count_objects(env->dev.shrinker,
 							 &sc));
 	for (addr = start; addr <= busy; addr += HMM_LEAF_SIZE)
-		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr,
-							  3 * PAGE_SIZE, 0));
-	mirror_zap(mirror, empty, 3 * PAGE_SIZE);
+		KUNIT_ASSERT_EQ(test, 0,
+				hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE,
+						 0));
+	hmm_env_zap(mirror, empty, 3 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, 4,
 			env->dev.shrinker->count_objects(env->dev.shrinker,
 							 &sc));
 
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, young, 0));
-	KUNIT_EXPECT_FALSE(test, mirror_has(test, mirror, empty, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, young, 0));
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, empty, 0));
 	leaf = hmm_leaf_get(mirror, busy);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(leaf));
-	mutex_lock(&leaf->fault_mutex);
+	mutex_lock(hmm_leaf_mutex(leaf));
 	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), 2);
-	mutex_unlock(&leaf->fault_mutex);
+	mutex_unlock(hmm_leaf_mutex(leaf));
 	hmm_leaf_put(leaf);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 2);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 6);
@@ -288,81 +264,10 @@ static void mirror_shrink(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), 2);
 	KUNIT_EXPECT_EQ(test, mirror_scan(&env->dev), 0);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 4);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions),
+			hmm_env_regions(start, 4 * HMM_LEAF_SIZE));
 	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, old, 1, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, old, 0));
-}
-
-/* Free addresses for so many leaves; those with nothing mapped may be reaped. */
-static unsigned long reap_hole(struct hmm_env *env, unsigned long leaves)
-{
-	size_t len = (leaves + 1) * HMM_LEAF_SIZE;
-	unsigned long start;
-
-	start = vm_mmap(NULL, 0, len, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
-	KUNIT_ASSERT_FALSE(env->test, IS_ERR_VALUE(start));
-	KUNIT_ASSERT_EQ(env->test, 0, vm_munmap(start, len));
-	return ALIGN(start, HMM_LEAF_SIZE);
-}
-
-/* Who maps and unmaps ever new addresses does not grow the mirror for ever. */
-static void mirror_reap(struct kunit *test)
-{
-	const unsigned long leaves = 2 * HMM_LEAF_REAP_MIN + 100;
-	struct hmm_env *env = test->priv;
-	struct hmm_mirror *mirror = hmm_env_mirror(env);
-	unsigned long kept = hmm_env_map(env, 0, PAGE_SIZE);
-	unsigned long start, addr, i, most = 0;
-
-	start = reap_hole(env, leaves);
-	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, kept, 1, 0));
-	for (i = 0; i < leaves; i++) {
-		addr = start + i * HMM_LEAF_SIZE;
-		hmm_env_map(env, addr, PAGE_SIZE);
-		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
-		KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
-		most = max(most, atomic_long_read(&mirror->leaves) + 0ul);
-		cond_resched();
-	}
-	KUNIT_EXPECT_EQ(test, most, HMM_LEAF_REAP_MIN);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 1);
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, kept, 0));
-	/* An address whose leaf was reaped gets another. */
-	hmm_env_map(env, start, PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, 1, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, start, 0));
-}
-
-/* What no window shows any more goes, what another shows stays. */
-static void mirror_unseen(struct kunit *test)
-{
-	struct hmm_env *env = test->priv;
-	struct hmm_mirror *mirror = hmm_env_mirror(env);
-	/* Two pages of one leaf, two of the next. */
-	unsigned long addr = reap_hole(env, 2) + HMM_LEAF_SIZE - 2 * PAGE_SIZE;
-	struct hmm_mirror_window here = {}, there = {};
-
-	hmm_env_map(env, addr, 4 * PAGE_SIZE);
-	hmm_mirror_window_add(mirror, &here, addr, addr + 3 * PAGE_SIZE);
-	hmm_mirror_window_add(mirror, &there, addr, addr);
-	KUNIT_ASSERT_EQ(test, 0,
-			hmm_mirror_fault(mirror, addr, 4 * PAGE_SIZE, 0));
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 2);
-	hmm_mirror_window_del(mirror, &here);
-	flush_delayed_work(&mirror->reap_unseen);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 1);
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, addr, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, addr + PAGE_SIZE, 0));
-	KUNIT_EXPECT_FALSE(test,
-			   mirror_has(test, mirror, addr + 2 * PAGE_SIZE, 0));
-	hmm_mirror_window_del(mirror, &there);
-	flush_delayed_work(&mirror->reap_unseen);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->leaves), 0);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
-	/* And comes again. */
-	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
-	KUNIT_EXPECT_TRUE(test, mirror_has(test, mirror, addr, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, old, 0));
 }
 
 /*
@@ -518,7 +423,7 @@ static int churn_life(void *arg)
 	return 0;
 }
 
-/* A new leaf is the end of all those where nothing is mapped. */
+/* A new region is the end of all those where nothing is mapped. */
 static void reap_unmapped(struct kunit *test, struct hmm_mirror *mirror,
 			  unsigned long other)
 {
@@ -541,7 +446,21 @@ static void reap_unseen(struct kunit *test, struct hmm_mirror *mirror,
 	flush_delayed_work(&mirror->reap_unseen);
 }
 
-/* Leaves die by a reaper under faults and lookups of the same address. */
+/* Did a reaper come by after the last fault? */
+static bool reap_took(struct mirror_race *r)
+{
+	struct hmm_region *region;
+	bool took;
+
+	rcu_read_lock();
+	region = xa_load(&r->mirror->root, r->addr >> HMM_REGION_SHIFT);
+	/* A fault may bring it back at any time. */
+	took = !region || !data_race(hmm_region_leaf(region, r->addr)->table);
+	rcu_read_unlock();
+	return took;
+}
+
+/* Regions die by a reaper under faults and lookups of the same address. */
 static void reap_race(struct kunit *test,
 		      void (*reap)(struct kunit *test,
 				   struct hmm_mirror *mirror,
@@ -550,7 +469,7 @@ static void reap_race(struct kunit *test,
 	struct hmm_env *env = test->priv;
 	struct hmm_mirror *mirror = hmm_env_mirror(env);
 	struct mirror_race *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
-	unsigned long other = reap_hole(env, REAP_ROUNDS + 2);
+	unsigned long other = hmm_env_hole(env, REAP_ROUNDS + 2);
 	struct task_struct *helpers[2];
 	unsigned int reaped = 0;
 	u64 round;
@@ -564,10 +483,9 @@ static void reap_race(struct kunit *test,
 		race_round(test, r, round);
 		vm_munmap(r->addr, RACE_PAGES * PAGE_SIZE);
 		WRITE_ONCE(r->mapped, false);
-		other += HMM_LEAF_SIZE;
+		other += HMM_REGION_SIZE;
 		reap(test, mirror, other);
-		if (!xa_load(&mirror->root, r->addr >> HMM_LEAF_SHIFT))
-			reaped++;
+		reaped += reap_took(r);
 		cond_resched();
 	}
 	hmm_mirror_kunit_stop(test, helpers[0]);
@@ -589,6 +507,23 @@ static void mirror_unseen_race(struct kunit *test)
 	reap_race(test, reap_unseen);
 }
 
+/* The region stays, because a window shows another leaf of it. */
+static void mirror_prune_race(struct kunit *test)
+{
+	struct hmm_mirror *mirror = hmm_env_mirror(test->priv);
+	struct hmm_mirror_window *kept =
+		kunit_kzalloc(test, sizeof(*kept), GFP_KERNEL);
+	unsigned long start = hmm_env_hole(test->priv, REAP_ROUNDS + 2);
+
+	KUNIT_ASSERT_NOT_NULL(test, kept);
+	/* The race finds the same hole. */
+	hmm_mirror_window_add(mirror, kept, start + HMM_LEAF_SIZE,
+			      start + HMM_REGION_SIZE - 1);
+	reap_race(test, reap_unseen);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
+	hmm_mirror_window_del(mirror, kept);
+}
+
 static struct kunit_case mirror_cases[] = {
 	KUNIT_CASE(mirror_life),
 	KUNIT_CASE(mirror_fault),
@@ -596,11 +531,10 @@ static struct kunit_case mirror_cases[] = {
 	KUNIT_CASE(mirror_invalidate),
 	KUNIT_CASE(mirror_huge),
 	KUNIT_CASE(mirror_shrink),
-	KUNIT_CASE_SLOW(mirror_reap),
-	KUNIT_CASE(mirror_unseen),
 	KUNIT_CASE_SLOW(mirror_race),
 	KUNIT_CASE_SLOW(mirror_reap_race),
 	KUNIT_CASE_SLOW(mirror_unseen_race),
+	KUNIT_CASE_SLOW(mirror_prune_race),
 	{}
 };
 

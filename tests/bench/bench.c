@@ -229,10 +229,10 @@ static void memory_of(bool huge)
 	idle = proc_value("/proc/meminfo", "Slab");
 	check(!advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, IBV_ADVISE_MR_FLAG_FLUSH,
 		      b.base, BIG, b.lkey), "prefetch");
-	printf("# table memory of 1 GiB in %s pages: %ld KiB untouched, %ld KiB used, %ld leaves, %ld tables, aim: at most %s\n",
+	printf("# table memory of 1 GiB in %s pages: %ld KiB untouched, %ld KiB used, %ld regions, %ld tables, aim: at most %s\n",
 	       huge ? "huge" : "4 KiB", idle - before,
 	       proc_value("/proc/meminfo", "Slab") - before,
-	       hw_counter(cfg.dev, "odp_leaves"), hw_counter(cfg.dev, "odp_tables"),
+	       hw_counter(cfg.dev, "odp_regions"), hw_counter(cfg.dev, "odp_tables"),
 	       huge ? "32 KiB" : "2.1 MiB");
 	mem_free(&b);
 	nic_close(&nic);

@@ -2,7 +2,7 @@
 /*
  * The mirror: readers, faults, invalidations, the reaper and the shrinker about one
  * page of a process. Models mm/hmm_leaf.c, hmm_fault.c, hmm_install.c, hmm_fix.c,
- * hmm_tree.c, hmm_shrink.c, and of the kernel what they stand on: interval
+ * hmm_region.c, hmm_shrink.c, and of the kernel what they stand on: interval
  * notifiers as in its mm/mmu_notifier.c, the page table, mmap_lock, RCU.
  *
  * An inline or process has the name of the function it models; an atomic is one
@@ -16,19 +16,23 @@
  * install: the page table still says what the walk has found.
  *
  * Memory order. Steps are interleaved as if memory were sequentially consistent.
- * The code may be seen so because entries, table and the notifier's sequence are
- * read and written under leaf->lock, the table's pointer under fault_mutex also;
+ * The code may be seen so because entries, table and the leaf's sequence are
+ * read and written under leaf->lock, the table's pointer under fault_mutex also; the
+ * region's sequence is written before the lock is taken, and read after it was let go;
  * invalidate_seq of the process under the notifiers' own lock, and what a fault
- * read before is judged by mmu_interval_read_retry() under leaf->lock; users and
+ * read before is judged by hmm_leaf_retry() under leaf->lock; users and
  * leaves in the tree are published and taken by refcount, xarray and RCU. hurry and
  * young are hints, which any value serves.
+ *
+ * A region is modelled with one leaf, and lives and dies with it; of the others there
+ * is only that an invalidation may come to them.
  *
  * Left out: more than one page in a leaf (an invalidation clears more than it has
  * to, never less), errors but for no mapping, signals, the end of a mirror, by when
  * readers and faults are over; and hmm_join.c: who waits there holds nothing and
  * begins again, and whom he waits for ends, as every fault here does.
  *
- * What is in the world, -D: USERS (1, 2), RECLAIM, MUNMAP, REAP, SHRINK; STARVE is a
+ * What is in the world, -D: USERS (1, 2), RECLAIM, BESIDE, MUNMAP, REAP, SHRINK; STARVE is a
  * world of its own, where readers come for ever and an invalidation gets in.
  *
  * Planted faults, -D, each to be found:
@@ -36,6 +40,10 @@
  *  BUG_RETRY_UNLOCKED	asks whether something came, then takes the lock
  *  BUG_BEGIN_LATE	takes the sequence after the walk
  *  BUG_BEGIN_NO_WAIT	does not wait for an invalidation that is under way
+ *  BUG_BEGIN_REGION_FIRST	asks for the region's sequence before the leaf's
+ *  BUG_REGION_SEQ_LATE	an invalidation notes the region's sequence after the leaf's
+ *  BUG_INSERT_NO_WAIT	shows a region while an invalidation is under way that its
+ *			notifier has missed
  *  BUG_CLEAR_UNLOCKED	invalidates without leaf->lock
  *  BUG_SEQ_UNLOCKED	notes the sequence after the unlock
  *  BUG_CLEAR_NOTHING	notes the sequence only
@@ -114,7 +122,9 @@ typedef leaf_t {
 	byte users;
 	bool fault_mutex;
 	byte notifier;
-	byte seq; /* of the notifier */
+	byte seq; /* of the leaf */
+	byte region_seq;
+	byte sub_seq; /* of the notifier */
 	byte inside; /* callbacks that run */
 	bool dying; /* kfree_rcu() */
 	byte grace; /* ... waits for these */
@@ -173,9 +183,22 @@ inline hmm_leaf_clear(l)
 	leaf[l].block = false
 }
 
+/* The notifier's sequence and ours are one step: who reads one reads no other. */
+inline hmm_region_note(l, cur_seq)
+{
+	atomic {
+		alive(l);
+		leaf[l].region_seq = cur_seq;
+		leaf[l].sub_seq = cur_seq /* mmu_interval_set_seq() */
+	}
+}
+
 /* One notifier callback. */
 inline hmm_leaf_invalidate(l, cur_seq)
 {
+#ifndef BUG_REGION_SEQ_LATE
+	hmm_region_note(l, cur_seq);
+#endif
 #ifdef BUG_CLEAR_UNLOCKED
 	atomic { alive(l); leaf[l].seq = cur_seq; hmm_leaf_clear(l) }
 #else
@@ -183,7 +206,7 @@ inline hmm_leaf_invalidate(l, cur_seq)
 	atomic {
 		alive(l);
 #ifndef BUG_SEQ_UNLOCKED
-		leaf[l].seq = cur_seq; /* mmu_interval_set_seq() */
+		leaf[l].seq = cur_seq;
 #endif
 #ifndef BUG_CLEAR_NOTHING
 		hmm_leaf_clear(l)
@@ -193,6 +216,9 @@ inline hmm_leaf_invalidate(l, cur_seq)
 #ifdef BUG_SEQ_UNLOCKED
 	leaf[l].seq = cur_seq;
 #endif
+#endif
+#ifdef BUG_REGION_SEQ_LATE
+	hmm_region_note(l, cur_seq);
 #endif
 }
 
@@ -293,14 +319,14 @@ inline mmu_interval_notifier_insert(l)
 		if
 		:: inv_active && (inv_seq & 1) ->
 			leaf[l].notifier = COMES;
-			leaf[l].seq = inv_seq
+			leaf[l].sub_seq = inv_seq
 		:: inv_active && !(inv_seq & 1) ->
 			inv_seq = inv_seq | 1;
 			leaf[l].notifier = IN;
-			leaf[l].seq = inv_seq
+			leaf[l].sub_seq = inv_seq
 		:: !inv_active ->
 			leaf[l].notifier = IN;
-			leaf[l].seq = inv_seq - 1
+			leaf[l].sub_seq = inv_seq - 1
 		fi
 	}
 }
@@ -322,12 +348,34 @@ inline mmu_interval_notifier_remove(l)
 
 inline mmu_interval_read_begin(l)
 {
-	atomic { alive(l); seq = leaf[l].seq; wait = (seq == inv_seq) }
-#ifdef BUG_BEGIN_NO_WAIT
-	wait = false;
-#endif
-	atomic { !wait || inv_seq != seq -> wait = false }
+	atomic {
+		alive(l);
+		wait = (leaf[l].sub_seq == inv_seq -> inv_seq : 0)
+	}
+	atomic { inv_seq != wait -> wait = 0 }
 }
+
+/* ---- hmm_leaf.c again ---- */
+
+/* @seq: of the leaf, read under its lock. */
+inline hmm_leaf_begin(l)
+{
+#ifdef BUG_BEGIN_REGION_FIRST
+	wait = leaf[l].region_seq;
+#endif
+	atomic { !leaf[l].writer -> alive(l); seq = leaf[l].seq }
+#ifndef BUG_BEGIN_REGION_FIRST
+	wait = leaf[l].region_seq;
+#endif
+	if
+#ifndef BUG_BEGIN_NO_WAIT
+	:: seq == wait -> mmu_interval_read_begin(l)
+#endif
+	:: else -> wait = 0
+	fi
+}
+
+/* ---- mmu_notifier.c again ---- */
 
 #define in_tree(l) (leaf[l].notifier == IN || leaf[l].notifier == GOES)
 
@@ -387,7 +435,7 @@ inline mmu_notifier_invalidate_range_end()
 	}
 }
 
-/* ---- hmm_tree.c ---- */
+/* ---- hmm_region.c ---- */
 
 /* @l: a leaf with a reference, or NO_LEAF. */
 inline hmm_leaf_find(me)
@@ -429,6 +477,9 @@ inline hmm_leaf_create()
 		root = l;
 #endif
 		mmu_interval_notifier_insert(l);
+#ifndef BUG_INSERT_NO_WAIT
+		mmu_interval_read_begin(l);
+#endif
 		atomic {
 			assert(root == NO_LEAF || root == l);
 			root = l /* xa_store() */
@@ -653,7 +704,7 @@ inline hmm_fault_install(writes)
 		ok = true;
 #endif
 #if !defined(BUG_NO_RETRY_CHECK) && !defined(BUG_RETRY_UNLOCKED)
-		ok = (leaf[l].seq == seq); /* mmu_interval_read_retry() */
+		ok = (leaf[l].seq == seq); /* hmm_leaf_retry() */
 #endif
 		if
 		:: ok && big -> /* hmm_fault_set_block() */
@@ -686,9 +737,9 @@ inline hmm_fault_try(writes)
 	:: !ok ->
 #ifdef BUG_BEGIN_LATE
 		hmm_fault_walk();
-		mmu_interval_read_begin(l);
+		hmm_leaf_begin(l);
 #else
-		mmu_interval_read_begin(l);
+		hmm_leaf_begin(l);
 		hmm_fault_walk();
 #endif
 		if
@@ -735,7 +786,8 @@ inline hmm_mirror_fault(me, writes)
 active [USERS] proctype user()
 {
 	byte l = NO_LEAF, page, seq, tries = TRIES;
-	bool writes, has_table, hit, ok, bad, missing, may, wait, big;
+	byte wait;
+	bool writes, has_table, hit, ok, bad, missing, may, big;
 
 	if
 	:: writes = true
@@ -789,6 +841,36 @@ active proctype reclaim()
 			:: !pte
 			fi
 		}
+		mmu_notifier_invalidate_range_end()
+	:: else -> break
+	od
+}
+#endif
+
+/* In another leaf of the region. */
+#ifdef BESIDE
+active proctype beside()
+{
+	byte cur_seq, found, n = BESIDE;
+
+	do
+	:: n ->
+		n--;
+		atomic {
+			inv_active++;
+			found = in_tree(0);
+			if
+			:: found -> inv_seq = inv_seq | 1
+			:: else
+			fi;
+			cur_seq = inv_seq
+		}
+		if
+		:: atomic { found -> leaf[0].inside++ }
+			hmm_region_note(0, cur_seq);
+			leaf[0].inside--
+		:: else
+		fi;
 		mmu_notifier_invalidate_range_end()
 	:: else -> break
 	od

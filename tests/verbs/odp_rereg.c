@@ -22,16 +22,16 @@ static long faults(void)
 	return hw_counter(cfg.peer, "odp_faults");
 }
 
-static long leaves(void)
+static long regions(void)
 {
-	return hw_counter(cfg.peer, "odp_leaves");
+	return hw_counter(cfg.peer, "odp_regions");
 }
 
 static void setup(void)
 {
 	need_odp();
 	pair_begin(&p, &l, PAGES * PAGE, &r, PAGES * PAGE);
-	check(leaves() >= 0, "no counter of leaves");
+	check(regions() >= 0, "no counter of regions");
 }
 
 static void everything(void)
@@ -81,12 +81,12 @@ static void forgotten(void)
 {
 	setup();
 	everything();
-	check(leaves() > 0, "nothing is remembered");
+	check(regions() > 0, "nothing is remembered");
 	buf_dereg(&l);
 	buf_dereg(&r);
-	for (uint64_t end = now_ms() + WAIT_MS; leaves();) {
-		check(now_ms() < end, "%ld leaves of memory that nobody has registered",
-		      leaves());
+	for (uint64_t end = now_ms() + WAIT_MS; regions();) {
+		check(now_ms() < end, "%ld regions of memory that nobody has registered",
+		      regions());
 		sleep_ms(50);
 	}
 	buf_reg(&l, &p.na, ACCESS_ALL);
@@ -113,7 +113,7 @@ static void shared_is_kept(void)
 		sleep_ms(FORGOTTEN_MS);
 		everything();
 	}
-	check(faults() == before, "%ld faults, %ld leaves", faults() - before, leaves());
+	check(faults() == before, "%ld faults, %ld regions", faults() - before, regions());
 	check(!ibv_dereg_mr(second), "second deregistration");
 	pair_end(&p, &l, &r);
 }

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Regions of a real mirror: when they and their tables go, and what an invalidation in
+ * one leaf is to the others.
+ */
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/mm.h>
+
+#include "env.h"
+
+/* Who maps and unmaps ever new addresses does not grow the mirror for ever. */
+static void region_reap(struct kunit *test)
+{
+	const unsigned long regions = 2 * HMM_REGION_REAP_MIN + 10;
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long kept = hmm_env_map(env, 0, PAGE_SIZE);
+	unsigned long start, addr, i, most = 0;
+
+	start = hmm_env_hole(env, regions);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, kept, 1, 0));
+	for (i = 0; i < regions; i++) {
+		addr = start + i * HMM_REGION_SIZE;
+		hmm_env_map(env, addr, PAGE_SIZE);
+		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
+		KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
+		most = max(most, atomic_long_read(&mirror->regions) + 0ul);
+		cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, most, HMM_REGION_REAP_MIN);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 1);
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, kept, 0));
+	/* An address whose region was reaped gets another. */
+	hmm_env_map(env, start, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, 1, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start, 0));
+}
+
+/* Nor do the tables, of regions with something that stays. */
+static void region_reap_tables(struct kunit *test)
+{
+	const unsigned long regions = HMM_REGION_REAP_MIN;
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_hole(env, regions);
+	unsigned long addr, i;
+
+	for (i = 0; i <= regions; i++) {
+		addr = start + i * HMM_REGION_SIZE;
+		hmm_env_map(env, addr, PAGE_SIZE);
+		hmm_env_map(env, addr + HMM_LEAF_SIZE, PAGE_SIZE);
+		/* The last is one too many. */
+		if (i == regions)
+			KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables),
+					2 * regions);
+		KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
+		if (i == regions)
+			break;
+		KUNIT_ASSERT_EQ(test, 0,
+				hmm_mirror_fault(mirror, addr + HMM_LEAF_SIZE,
+						 1, 0));
+		KUNIT_ASSERT_EQ(test, 0,
+				vm_munmap(addr + HMM_LEAF_SIZE, PAGE_SIZE));
+	}
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), regions + 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), regions + 1);
+	for (i = 0; i <= regions; i++)
+		KUNIT_EXPECT_TRUE(test,
+				  hmm_env_has(test, mirror,
+					      start + i * HMM_REGION_SIZE, 0));
+}
+
+/*
+ * What no window shows any more goes, what another shows stays: two pages before
+ * @border, which is a leaf's, and two behind it.
+ */
+static void region_forgets(struct kunit *test, unsigned long border)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long addr = hmm_env_hole(env, 2) + border - 2 * PAGE_SIZE;
+	struct hmm_mirror_window here = {}, there = {};
+	size_t len = 4 * PAGE_SIZE;
+
+	hmm_env_map(env, addr, len);
+	hmm_mirror_window_add(mirror, &here, addr, addr + len - 1);
+	hmm_mirror_window_add(mirror, &there, addr, addr);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, len, 0));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions),
+			hmm_env_regions(addr, len));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 2);
+	hmm_mirror_window_del(mirror, &here);
+	flush_delayed_work(&mirror->reap_unseen);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 1);
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, addr, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, addr + PAGE_SIZE, 0));
+	KUNIT_EXPECT_FALSE(test,
+			   hmm_env_has(test, mirror, addr + 2 * PAGE_SIZE, 0));
+	hmm_mirror_window_del(mirror, &there);
+	flush_delayed_work(&mirror->reap_unseen);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
+	/* And comes again. */
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, addr, 0));
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(addr, len));
+}
+
+static void region_unseen_part(struct kunit *test)
+{
+	region_forgets(test, HMM_LEAF_SIZE);
+}
+
+static void region_unseen_whole(struct kunit *test)
+{
+	region_forgets(test, HMM_REGION_SIZE);
+}
+
+/* What comes to a neighbour under the same notifier is nothing to a leaf. */
+static void region_neighbours(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_hole(env, 1);
+	struct hmm_mirror_leaf *leaf;
+	unsigned long seq, pos;
+	bool retry;
+
+	hmm_env_map(env, start, 3 * HMM_LEAF_SIZE);
+	leaf = hmm_leaf_get(mirror, start + HMM_LEAF_SIZE);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(leaf));
+	for (pos = start; pos < start + 3 * HMM_LEAF_SIZE;
+	     pos += HMM_LEAF_SIZE / 2) {
+		seq = hmm_leaf_begin(leaf);
+		hmm_env_zap(mirror, pos, PAGE_SIZE);
+		hmm_leaf_lock(leaf);
+		retry = hmm_leaf_retry(leaf, seq);
+		hmm_leaf_unlock(leaf);
+		KUNIT_EXPECT_EQ_MSG(test, retry,
+				    pos - start - HMM_LEAF_SIZE < HMM_LEAF_SIZE,
+				    "%#lx", pos - start);
+	}
+	hmm_leaf_put(leaf);
+}
+
+/* Another notifier of the process, which takes its time. */
+struct region_slow {
+	struct mmu_interval_notifier notifier;
+	struct completion entered;
+	struct completion go;
+	bool left; /* it returned, and nobody had told it to */
+	struct hmm_mirror *mirror;
+	unsigned long addr; /* what is zapped, two pages */
+	struct hmm_mirror_leaf *leaf;
+	bool began;
+};
+
+static bool region_slow_invalidate(struct mmu_interval_notifier *sub,
+				   const struct mmu_notifier_range *range,
+				   unsigned long seq)
+{
+	struct region_slow *s = container_of(sub, struct region_slow, notifier);
+
+	mmu_interval_set_seq(sub, seq);
+	complete(&s->entered);
+	if (!wait_for_completion_timeout(&s->go, 20 * HZ))
+		WRITE_ONCE(s->left, true);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops region_slow_ops = {
+	.invalidate = region_slow_invalidate,
+};
+
+static int region_slow_zap(void *arg)
+{
+	struct region_slow *s = arg;
+
+	hmm_env_zap(s->mirror, s->addr, 2 * PAGE_SIZE);
+	return 0;
+}
+
+static int region_slow_begin(void *arg)
+{
+	struct region_slow *s = arg;
+
+	complete(&s->entered);
+	hmm_leaf_begin(s->leaf);
+	WRITE_ONCE(s->began, true);
+	return 0;
+}
+
+/*
+ * An invalidation is under way in two leaves: a fault there waits for its end, one in
+ * a third leaf of the region does not.
+ */
+static void region_under_way(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	struct region_slow *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+	unsigned long start = hmm_env_hole(env, 1);
+	struct task_struct *zap, *begin;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	hmm_env_map(env, start, 3 * HMM_LEAF_SIZE);
+	init_completion(&s->entered);
+	init_completion(&s->go);
+	s->mirror = mirror;
+	s->addr = start + HMM_LEAF_SIZE - PAGE_SIZE;
+	s->leaf = hmm_leaf_get(mirror, start);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(s->leaf));
+	/* Behind the region's own in the order of calls. */
+	KUNIT_ASSERT_EQ(test, 0,
+			mmu_interval_notifier_insert(&s->notifier, mirror->mm,
+						     start + HMM_LEAF_SIZE,
+						     PAGE_SIZE,
+						     &region_slow_ops));
+	zap = hmm_mirror_kunit_thread(test, region_slow_zap, s);
+	wait_for_completion(&s->entered);
+	begin = hmm_mirror_kunit_thread(test, region_slow_begin, s);
+	wait_for_completion(&s->entered);
+	hmm_leaf_begin(s->leaf + 2);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->left));
+	msleep(100);
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->began));
+	complete(&s->go);
+	hmm_mirror_kunit_stop(test, begin);
+	hmm_mirror_kunit_stop(test, zap);
+	KUNIT_EXPECT_TRUE(test, s->began);
+	mmu_interval_notifier_remove(&s->notifier);
+	hmm_leaf_put(s->leaf);
+}
+
+static struct kunit_case region_cases[] = {
+	KUNIT_CASE_SLOW(region_reap),
+	KUNIT_CASE_SLOW(region_reap_tables),
+	KUNIT_CASE(region_unseen_part),
+	KUNIT_CASE(region_unseen_whole),
+	KUNIT_CASE(region_neighbours),
+	KUNIT_CASE(region_under_way),
+	{}
+};
+
+static struct kunit_suite region_suite = {
+	.name = "hmm_region",
+	.init = hmm_env_init,
+	.test_cases = region_cases,
+};
+
+kunit_test_suite(region_suite);
