@@ -108,7 +108,7 @@ static void many_in_flight(void)
 /* Nothing is lost here, and hardly anything may overtake: it is sent once. */
 static void long_ones(void)
 {
-	size_t len = (1 << 20) + 4099;
+	size_t len = (3 << 20) + 4099;
 	long needed = 0, before, sent;
 
 	setup(len + 4 * PAGE);
