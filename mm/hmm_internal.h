@@ -45,9 +45,9 @@
 #define HMM_LEAF_PAGES PTRS_PER_PTE
 
 /* 64 MiB share a notifier; a fault in four of their leaves at a time. */
-#define HMM_REGION_LEAVES 32
 #define HMM_REGION_SHIFT (HMM_LEAF_SHIFT + 5)
-#define HMM_REGION_SIZE (HMM_REGION_LEAVES * HMM_LEAF_SIZE)
+#define HMM_REGION_SIZE (1ul << HMM_REGION_SHIFT)
+#define HMM_REGION_LEAVES (HMM_REGION_SIZE / HMM_LEAF_SIZE)
 #define HMM_REGION_MUTEXES 4
 
 /* With fewer regions than this none is looked for where nothing is mapped. */
@@ -199,6 +199,8 @@ int hmm_region_setup(void);
 void hmm_region_cleanup(void);
 void hmm_region_init(struct hmm_region *region, struct hmm_mirror *mirror,
 		     unsigned long start);
+void hmm_region_fini(struct hmm_region *region);
+void hmm_region_put(struct hmm_region *region);
 struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
 void hmm_leaf_put(struct hmm_mirror_leaf *leaf);

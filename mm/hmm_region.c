@@ -119,6 +119,33 @@ static bool hmm_leaf_empty(struct hmm_mirror_leaf *leaf, bool dying)
 	return free;
 }
 
+void hmm_region_init(struct hmm_region *region, struct hmm_mirror *mirror,
+		     unsigned long start)
+{
+	int i;
+
+	refcount_set(&region->users, 1);
+	region->mirror = mirror;
+	region->start = start;
+	for (i = 0; i < HMM_REGION_MUTEXES; i++)
+		mutex_init(&region->fault_mutex[i]);
+	for (i = 0; i < HMM_REGION_LEAVES; i++) {
+		rwlock_init(&region->leaf[i].lock);
+		region->leaf[i].index = i;
+	}
+}
+
+/* What hmm_region_init() and faults made. No fault is or will be in it. */
+void hmm_region_fini(struct hmm_region *region)
+{
+	int i;
+
+	for (i = 0; i < HMM_REGION_LEAVES; i++)
+		hmm_leaf_empty(&region->leaf[i], true);
+	for (i = 0; i < HMM_REGION_MUTEXES; i++)
+		mutex_destroy(&region->fault_mutex[i]);
+}
+
 /*
  * Destroy a region that is off the tree and that no fault uses. Lookups may still
  * find their way to it; they find it empty, and its memory stays until they
@@ -127,13 +154,9 @@ static bool hmm_leaf_empty(struct hmm_mirror_leaf *leaf, bool dying)
 static void hmm_region_destroy(struct hmm_region *region)
 {
 	struct hmm_mirror *mirror = region->mirror;
-	int i;
 
-	for (i = 0; i < HMM_REGION_LEAVES; i++)
-		hmm_leaf_empty(&region->leaf[i], true);
+	hmm_region_fini(region);
 	mmu_interval_notifier_remove(&region->notifier);
-	for (i = 0; i < HMM_REGION_MUTEXES; i++)
-		mutex_destroy(&region->fault_mutex[i]);
 	kfree_rcu(region, rcu);
 	atomic_long_dec(&mirror->regions);
 	hmm_stat_add(mirror, regions, -1);
@@ -305,22 +328,6 @@ static bool hmm_is_readable(struct hmm_mirror *mirror, unsigned long addr)
 	return vma;
 }
 
-void hmm_region_init(struct hmm_region *region, struct hmm_mirror *mirror,
-		     unsigned long start)
-{
-	int i;
-
-	refcount_set(&region->users, 1);
-	region->mirror = mirror;
-	region->start = start;
-	for (i = 0; i < HMM_REGION_MUTEXES; i++)
-		mutex_init(&region->fault_mutex[i]);
-	for (i = 0; i < HMM_REGION_LEAVES; i++) {
-		rwlock_init(&region->leaf[i].lock);
-		region->leaf[i].index = i;
-	}
-}
-
 static struct hmm_region *hmm_region_create(struct hmm_mirror *mirror,
 					    unsigned long addr)
 {
@@ -358,6 +365,7 @@ static struct hmm_region *hmm_region_create(struct hmm_mirror *mirror,
 release_index:
 	xa_release(&mirror->root, index);
 free_region:
+	hmm_region_fini(region);
 	kmem_cache_free(hmm_regions, region);
 	return ERR_PTR(err);
 }
@@ -392,8 +400,13 @@ struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				hmm_region_leaf(region, addr);
 }
 
-void hmm_leaf_put(struct hmm_mirror_leaf *leaf)
+void hmm_region_put(struct hmm_region *region)
 {
 	/* The tree's reference is left; only the reaper takes that. */
-	refcount_dec(&hmm_leaf_region(leaf)->users);
+	refcount_dec(&region->users);
+}
+
+void hmm_leaf_put(struct hmm_mirror_leaf *leaf)
+{
+	hmm_region_put(hmm_leaf_region(leaf));
 }

@@ -104,7 +104,7 @@ static unsigned long hmm_shrink_mirror(struct hmm_mirror *mirror,
 			break;
 		--*looks;
 		freed += hmm_shrink_region(region, looks);
-		refcount_dec(&region->users);
+		hmm_region_put(region);
 		cond_resched();
 	}
 	return freed;

@@ -7,8 +7,7 @@
 
 static unsigned int kunit_seed;
 module_param(kunit_seed, uint, 0400);
-MODULE_PARM_DESC(kunit_seed,
-		 "of the tests' random numbers; 0 for another each time");
+MODULE_PARM_DESC(kunit_seed, "of the tests' random numbers; 0 for another each time");
 
 MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 

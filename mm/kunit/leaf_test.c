@@ -31,19 +31,8 @@ struct leaf_env {
 static void leaf_env_fini(void *arg)
 {
 	struct leaf_env *l = arg;
-	unsigned long *table;
-	int i;
 
-	for (i = 0; i < 2; i++) {
-		hmm_leaf_lock(&l->leaf[i]);
-		hmm_leaf_clear(&l->leaf[i], 0, HMM_LEAF_PAGES - 1);
-		table = l->leaf[i].table;
-		l->leaf[i].table = NULL;
-		hmm_leaf_unlock(&l->leaf[i]);
-		hmm_leaf_free_table(&l->leaf[i], table);
-	}
-	for (i = 0; i < HMM_REGION_MUTEXES; i++)
-		mutex_destroy(&l->region.fault_mutex[i]);
+	hmm_region_fini(&l->region);
 	xa_destroy(&l->mirror.root);
 }
 
