@@ -183,7 +183,10 @@ inline hmm_leaf_clear(l)
 	leaf[l].block = false
 }
 
-/* The notifier's sequence and ours are one step: who reads one reads no other. */
+/*
+ * In hmm_region_invalidate(). The notifier's sequence and ours are one step: who reads
+ * one reads no other.
+ */
 inline hmm_region_note(l, cur_seq)
 {
 	atomic {
@@ -438,7 +441,7 @@ inline mmu_notifier_invalidate_range_end()
 /* ---- hmm_region.c ---- */
 
 /* @l: a leaf with a reference, or NO_LEAF. */
-inline hmm_leaf_find(me)
+inline hmm_region_find(me)
 {
 	atomic { rcu = rcu | (1 << me); l = root } /* xa_load() */
 	if
@@ -460,7 +463,7 @@ inline hmm_leaf_find(me)
 }
 
 /* Under grow_mutex. Nothing but the publishing is seen by others. */
-inline hmm_leaf_create()
+inline hmm_region_create()
 {
 	mmap_read_lock();
 	atomic {
@@ -491,16 +494,16 @@ inline hmm_leaf_create()
 
 inline hmm_leaf_get(me)
 {
-	hmm_leaf_find(me);
+	hmm_region_find(me);
 	if
 	:: l != NO_LEAF
 	:: l == NO_LEAF ->
 		atomic { !grow_mutex -> grow_mutex = true }
 #ifndef BUG_CREATE_BLIND
-		hmm_leaf_find(me);
+		hmm_region_find(me);
 #endif
 		if
-		:: l == NO_LEAF -> hmm_leaf_create()
+		:: l == NO_LEAF -> hmm_region_create()
 		:: else
 		fi;
 		grow_mutex = false
@@ -513,7 +516,7 @@ inline hmm_leaf_put()
 }
 
 /* Off the tree, and used by no fault. */
-inline hmm_leaf_destroy()
+inline hmm_region_destroy()
 {
 #ifdef BUG_REAP_REMOVE_FIRST
 	mmu_interval_notifier_remove(l);
@@ -533,13 +536,13 @@ inline hmm_leaf_destroy()
  * away first.
  */
 #ifdef REAP
-active proctype hmm_leaf_reap()
+active proctype hmm_region_reap()
 {
 	byte l = NO_LEAF, seq;
 
 	atomic { !grow_mutex -> grow_mutex = true }
 	mmap_read_lock();
-	/* hmm_leaf_try_kill() */
+	/* hmm_region_kill() */
 	if
 #ifdef BUG_REAP_USED
 	:: atomic { root == 0 && !vma -> leaf[0].users = 0; l = 0 }
@@ -555,7 +558,7 @@ active proctype hmm_leaf_reap()
 	fi;
 	mmap_read_unlock();
 	if
-	:: l != NO_LEAF -> hmm_leaf_destroy()
+	:: l != NO_LEAF -> hmm_region_destroy()
 	:: else
 	fi;
 	grow_mutex = false
