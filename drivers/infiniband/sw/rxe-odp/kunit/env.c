@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/ipv6.h>
 #include <linux/module.h>
 #include <linux/vmalloc.h>
 
+#include "../cq.h"
+#include "../qp.h"
+#include "../swqe.h"
 #include "env.h"
 
 static unsigned int kunit_seed;
@@ -67,6 +71,52 @@ void rxo_env_ring(struct rxo_env *env, struct rxo_ring *ring, u32 elems,
 	ring->buf->index_mask = ring->mask;
 	/* Looked at for being there, never followed. */
 	ring->map = (struct rxo_ring_map *)ring->buf;
+}
+
+static void rxo_env_qp_fini(void *arg)
+{
+	struct rxo_qp *qp = arg;
+
+	rxo_run_enter(qp);
+	rxo_qp_reset(qp);
+	flush_workqueue(qp->dev->run_wq);
+}
+
+void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq)
+{
+	struct kunit *test = env->test;
+
+	spin_lock_init(&cq->lock);
+	cq->ib.device = &env->dev.ib;
+	qp->dev = &env->dev;
+	qp->mtu = 1024;
+	qp->ib.send_cq = &cq->ib;
+	qp->ib.recv_cq = &cq->ib;
+	spin_lock_init(&qp->rq.lock);
+	/* Before the action below, so that they are freed after it. */
+	rxo_env_ring(env, &cq->ring, 3, sizeof(struct ib_uverbs_wc));
+	rxo_env_ring(env, &qp->req.ring, 3, sizeof(struct rxe_send_wqe));
+	qp->req.stride = sizeof(struct rxo_swqe);
+	qp->req.wqes = kunit_kcalloc(test, qp->req.ring.mask + 1,
+				     qp->req.stride, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, qp->req.wqes);
+	rxo_qp_init_engine(qp, env->fault_wq);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, rxo_env_qp_fini, qp));
+}
+
+struct sk_buff *rxo_env_skb(void)
+{
+	struct sk_buff *skb = alloc_skb(sizeof(struct ipv6hdr) + RXO_ENV_BYTES,
+					GFP_ATOMIC);
+
+	if (skb) {
+		skb_reset_network_header(skb);
+		skb_put_zero(skb, sizeof(struct ipv6hdr));
+		skb_pull(skb, sizeof(struct ipv6hdr));
+		skb->protocol = htons(ETH_P_IPV6);
+	}
+	return skb;
 }
 
 u64 rxo_env_count(struct rxo_env *env, enum rxo_counter counter)

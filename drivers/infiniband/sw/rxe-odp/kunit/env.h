@@ -8,6 +8,9 @@
 #include "../dev.h"
 #include "../ring.h"
 
+struct rxo_cq;
+struct rxo_qp;
+
 /**
  * struct rxo_env - test->priv
  * @test: the test
@@ -38,6 +41,18 @@ static inline u32 rxo_env_below(struct rxo_env *env, u32 limit)
 /* A ring as rxo_ring_init() makes it, but not one byte larger, and not for mmap. */
 void rxo_env_ring(struct rxo_env *env, struct rxo_ring *ring, u32 elems,
 		  size_t size);
+
+/*
+ * A QP in RESET, of zeroes but for what its engine needs, with places for three send
+ * WQEs; and the CQ of both its queues, with places for three completions.
+ */
+void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq);
+
+/* Room in a packet, from its BTH on. */
+#define RXO_ENV_BYTES 64
+
+/* No bytes but, in front of them, addresses: those of that QP's peer, all zero. */
+struct sk_buff *rxo_env_skb(void);
 
 u64 rxo_env_count(struct rxo_env *env, enum rxo_counter counter);
 

@@ -6,7 +6,6 @@
  */
 #include <linux/delay.h>
 #include <linux/interrupt.h>
-#include <linux/ipv6.h>
 
 #include "../alive.h"
 #include "../compat/compat.h"
@@ -56,8 +55,7 @@ static void run_env_fini(void *arg)
 	rxo_run_enter(&r->qp);
 	/* So that what runs a chain comes to an end. */
 	r->chain = 0;
-	rxo_qp_reset(&r->qp);
-	flush_workqueue(r->env->dev.run_wq);
+	rxo_run_leave(&r->qp);
 }
 
 static void run_tasklet(struct tasklet_struct *tasklet);
@@ -69,22 +67,8 @@ static struct run_env *run_env_get(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, r);
 	r->env = test->priv;
 	r->test = test;
-	r->qp.dev = &r->env->dev;
-	r->qp.mtu = 1024;
-	spin_lock_init(&r->qp.rq.lock);
-	/* Before the action below, so that they are freed after it. */
-	rxo_env_ring(r->env, &r->cq.ring, 3, sizeof(struct ib_uverbs_wc));
-	rxo_env_ring(r->env, &r->qp.req.ring, 3, sizeof(struct rxe_send_wqe));
-	r->qp.req.stride = sizeof(struct rxo_swqe);
-	r->qp.req.wqes = kunit_kcalloc(test, r->qp.req.ring.mask + 1,
-				       r->qp.req.stride, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, r->qp.req.wqes);
-	spin_lock_init(&r->cq.lock);
-	r->cq.ib.device = &r->env->dev.ib;
-	r->qp.ib.send_cq = &r->cq.ib;
-	r->qp.ib.recv_cq = &r->cq.ib;
+	rxo_env_qp(r->env, &r->qp, &r->cq);
 	tasklet_setup(&r->tasklet, run_tasklet);
-	rxo_qp_init_engine(&r->qp, r->env->fault_wq);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, run_env_fini, r));
 	return r;
@@ -115,23 +99,9 @@ static void run_step(struct sk_buff *skb)
 	atomic_inc(&r->done);
 }
 
-/* No bytes but, in front of them, addresses: those of the QP's peer, all zero. */
-static struct sk_buff *run_alloc(void)
-{
-	struct sk_buff *skb = alloc_skb(sizeof(struct ipv6hdr), GFP_ATOMIC);
-
-	if (skb) {
-		skb_reset_network_header(skb);
-		skb_put_zero(skb, sizeof(struct ipv6hdr));
-		skb_pull(skb, sizeof(struct ipv6hdr));
-		skb->protocol = htons(ETH_P_IPV6);
-	}
-	return skb;
-}
-
 static struct sk_buff *run_skb(struct run_env *r)
 {
-	struct sk_buff *skb = run_alloc();
+	struct sk_buff *skb = rxo_env_skb();
 
 	if (skb) {
 		*(struct run_env **)skb->cb = r;
@@ -276,7 +246,7 @@ static void run_queue_full(struct kunit *test)
 	/* The other queue is another one. */
 	run_give(r, false);
 	for (i = 0; i < 5; i++) {
-		skb = run_alloc();
+		skb = rxo_env_skb();
 		KUNIT_ASSERT_NOT_NULL(test, skb);
 		rxo_run_packet(&r->qp, skb, &pkt);
 	}
@@ -304,7 +274,7 @@ static void run_device_full(struct kunit *test)
 	for (i = 0; i < RUN_OWN + 7; i++)
 		run_give(r, true);
 	KUNIT_EXPECT_EQ(test, atomic_read(&dev->queued), 7);
-	skb = run_alloc();
+	skb = rxo_env_skb();
 	KUNIT_ASSERT_NOT_NULL(test, skb);
 	rxo_run_packet(&r->qp, skb, &pkt);
 	KUNIT_EXPECT_EQ(test, skb_queue_len(&r->qp.run.requests), RUN_OWN + 7);
