@@ -60,8 +60,9 @@ static bool rxo_comp_ack(struct rxo_qp *qp, u32 psn)
 }
 
 /*
- * A response is missing: ask again. All that is still on its way from before is out of
- * sequence as well, so after that not until the answer begins: rxo_comp_begins().
+ * A response is missing: ask again, which costs a retry. All that is still on its way from
+ * before is out of sequence as well, so after that not until the answer begins:
+ * rxo_comp_begins().
  */
 static void rxo_comp_read_again(struct rxo_qp *qp)
 {
@@ -167,12 +168,17 @@ bad_response:
 	return 0;
 }
 
-/* Of what was asked for again, or of something older. */
+/*
+ * Is it of what was asked for again? What is older is not: a wire that reorders has plenty
+ * of it, and each would cost a retry. Without progress nothing is but the very response
+ * that is missing.
+ */
 static bool rxo_comp_begins(const struct rxo_qp *qp,
 			    const struct rxo_packet *pkt)
 {
 	return pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC) &&
 	       pkt->flags & RXO_OP_FIRST &&
+	       rxo_psn_diff(pkt->psn, qp->req.retry_psn) >= 0 &&
 	       rxo_psn_diff(pkt->psn, qp->req.una) <= 0;
 }
 

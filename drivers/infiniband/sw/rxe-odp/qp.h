@@ -57,6 +57,7 @@ struct seq_file;
  * @rnr_retries: left, 7 is for ever
  * @rnr_wait: the RNR timer runs
  * @read_retry: it went back, and no answer to what it sends again has begun
+ * @retry_psn: with @read_retry, where to
  * @drained: IB_EVENT_SQ_DRAINED was raised
  */
 struct rxo_req {
@@ -75,6 +76,7 @@ struct rxo_req {
 	u32 ack_psn;
 	u32 rd_wqes;
 	u32 rd_sent;
+	u32 retry_psn;
 	u8 retries;
 	u8 rnr_retries;
 	bool rnr_wait;

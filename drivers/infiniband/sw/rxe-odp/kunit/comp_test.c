@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The completer: a QP whose requests go nowhere, and answers in an order of the test's.
+ * The READs are of no bytes, so each has one response, and it needs no memory.
+ */
+#include "../cq.h"
+#include "../qp.h"
+#include "../run.h"
+#include "../swqe.h"
+#include "../wire/hdr.h"
+#include "../wire/packet.h"
+#include "../wire/psn.h"
+#include "../wire/rc.h"
+#include "env.h"
+
+#define COMP_READS 3
+#define COMP_RETRIES 5
+/* The last one before PSNs begin again. */
+#define COMP_PSN 0xffffff
+
+struct comp_env {
+	struct rxo_env *env;
+	struct rxo_qp qp;
+	struct rxo_cq cq;
+};
+
+/* READs under way, the first with PSN COMP_PSN. */
+static struct comp_env *comp_env_get(struct kunit *test)
+{
+	struct comp_env *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
+	struct rxe_send_wqe *user;
+	struct rxo_qp *qp;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, c);
+	c->env = test->priv;
+	qp = &c->qp;
+	rxo_env_qp(c->env, qp, &c->cq);
+	for (i = 0; i < COMP_READS; i++) {
+		user = rxo_ring_elem(&qp->req.ring, i);
+		user->wr.wr_id = i;
+		user->wr.opcode = IB_WR_RDMA_READ;
+		user->wr.send_flags = IB_SEND_SIGNALED;
+	}
+	qp->req.ring.buf->producer_index = COMP_READS;
+
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 0; /* none of its own */
+	qp->attr.retry_cnt = COMP_RETRIES;
+	qp->attr.max_rd_atomic = COMP_READS;
+	qp->req.retries = COMP_RETRIES;
+	qp->req.psn = COMP_PSN;
+	qp->req.next_psn = COMP_PSN;
+	qp->req.una = COMP_PSN;
+	qp->req.ack_psn = COMP_PSN;
+	rxo_run_leave(qp);
+	rxo_run_kick(qp, RXO_EV_DOORBELL);
+	KUNIT_ASSERT_EQ(test, qp->req.psn,
+			rxo_psn_add(COMP_PSN, COMP_READS));
+	return c;
+}
+
+/* The answer to READ @i; those before the first are of what is long complete. */
+static void comp_answer(struct kunit *test, struct comp_env *c, int i)
+{
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_READ_RESP_ONLY,
+		.pkey = RXO_PKEY_DEFAULT,
+		.psn = rxo_psn_add(COMP_PSN, i),
+		.syndrome = RXO_SYN_ACK | RXO_SYN_NO_CREDITS,
+	};
+	struct sk_buff *skb = rxo_env_skb();
+	size_t len;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	len = rxo_packet_build(&pkt, skb->data);
+	KUNIT_ASSERT_LE(test, len + RXO_ICRC_LEN, RXO_ENV_BYTES);
+	skb_put_zero(skb, len + RXO_ICRC_LEN);
+	rxo_packet_build(&pkt, skb->data);
+	rxo_run_packet(&c->qp, skb, &pkt);
+}
+
+static void comp_expect(struct kunit *test, struct comp_env *c, u32 complete,
+			u32 asked_again, u32 retries)
+{
+	KUNIT_EXPECT_EQ(test, c->cq.ring.buf->producer_index, complete);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_retransmits),
+			asked_again);
+	KUNIT_EXPECT_EQ(test, c->qp.req.retries, retries);
+	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_RTS);
+}
+
+/* A gap is asked for once, whatever comes before the answer to that. */
+static void comp_asks_once(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+	struct ib_uverbs_wc *wc;
+	int i;
+
+	comp_answer(test, c, 1);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	/* The rest of what was on its way. */
+	comp_answer(test, c, 2);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	/* What a wire that reorders still had is no answer to the question. */
+	for (i = 0; i < 2 * COMP_RETRIES; i++) {
+		comp_answer(test, c, -1 - i);
+		comp_answer(test, c, 1 + i % 2);
+	}
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+
+	/* This is, and the next gap is another one. */
+	comp_answer(test, c, 0);
+	comp_expect(test, c, 1, 1, COMP_RETRIES);
+	for (i = 0; i < 2 * COMP_RETRIES; i++)
+		comp_answer(test, c, 2);
+	comp_expect(test, c, 1, 2, COMP_RETRIES - 1);
+	/* A second answer to what is complete does not begin this one. */
+	comp_answer(test, c, 0);
+	comp_answer(test, c, 2);
+	comp_expect(test, c, 1, 2, COMP_RETRIES - 1);
+
+	comp_answer(test, c, 1);
+	comp_answer(test, c, 2);
+	comp_expect(test, c, 3, 2, COMP_RETRIES);
+	for (i = 0; i < COMP_READS; i++) {
+		wc = rxo_ring_elem(&c->cq.ring, i);
+		KUNIT_EXPECT_EQ(test, wc->wr_id, i);
+		KUNIT_EXPECT_EQ(test, wc->status, IB_WC_SUCCESS);
+	}
+}
+
+/* What is answered twice moves nothing the second time. */
+static void comp_doubled(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+	int i;
+
+	for (i = 0; i < COMP_READS; i++) {
+		comp_answer(test, c, i);
+		comp_answer(test, c, i);
+	}
+	comp_expect(test, c, COMP_READS, 0, COMP_RETRIES);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_rcvd_ghosts),
+			COMP_READS);
+}
+
+static struct kunit_case comp_cases[] = {
+	KUNIT_CASE(comp_asks_once),
+	KUNIT_CASE(comp_doubled),
+	{}
+};
+
+static struct kunit_suite comp_suite = {
+	.name = "rxo_comp",
+	.init = rxo_env_init,
+	.test_cases = comp_cases,
+};
+
+kunit_test_suite(comp_suite);
