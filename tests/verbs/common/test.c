@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stuck.h"
 #include "test.h"
 
 struct test_config cfg = {
@@ -320,6 +321,7 @@ static int case_wait(pid_t pid)
 			return 1;
 		}
 		if (now_ms() > end) {
+			stuck_print(pid);
 			kill(-pid, SIGKILL);
 			killed = true;
 			end += 15000;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Where a case that does not end is: what its processes are doing, in the kernel too.
+ */
+#ifndef STUCK_H
+#define STUCK_H
+
+#include <sys/types.h>
+
+/* A line for each thread of the process group @group, and its stack in the kernel. */
+void stuck_print(pid_t group);
+
+#endif
