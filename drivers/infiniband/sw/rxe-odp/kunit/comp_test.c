@@ -7,7 +7,6 @@
 #include "../qp.h"
 #include "../run.h"
 #include "../swqe.h"
-#include "../wire/hdr.h"
 #include "../wire/packet.h"
 #include "../wire/psn.h"
 #include "../wire/rc.h"
@@ -50,10 +49,7 @@ static struct comp_env *comp_env_get(struct kunit *test)
 	qp->attr.retry_cnt = COMP_RETRIES;
 	qp->attr.max_rd_atomic = COMP_READS;
 	qp->req.retries = COMP_RETRIES;
-	qp->req.psn = COMP_PSN;
-	qp->req.next_psn = COMP_PSN;
-	qp->req.una = COMP_PSN;
-	qp->req.ack_psn = COMP_PSN;
+	rxo_env_sq_psn(qp, COMP_PSN);
 	rxo_run_leave(qp);
 	rxo_run_kick(qp, RXO_EV_DOORBELL);
 	KUNIT_ASSERT_EQ(test, qp->req.psn,
@@ -74,10 +70,10 @@ static void comp_answer(struct kunit *test, struct comp_env *c, int i)
 	size_t len;
 
 	KUNIT_ASSERT_NOT_NULL(test, skb);
+	skb_put_zero(skb, RXO_ENV_BYTES);
 	len = rxo_packet_build(&pkt, skb->data);
 	KUNIT_ASSERT_LE(test, len + RXO_ICRC_LEN, RXO_ENV_BYTES);
-	skb_put_zero(skb, len + RXO_ICRC_LEN);
-	rxo_packet_build(&pkt, skb->data);
+	skb_trim(skb, len + RXO_ICRC_LEN);
 	rxo_run_packet(&c->qp, skb, &pkt);
 }
 

@@ -105,6 +105,15 @@ void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq)
 			kunit_add_action_or_reset(test, rxo_env_qp_fini, qp));
 }
 
+void rxo_env_sq_psn(struct rxo_qp *qp, u32 psn)
+{
+	rxo_run_assert(qp);
+	qp->req.psn = psn;
+	qp->req.next_psn = psn;
+	qp->req.una = psn;
+	qp->req.ack_psn = psn;
+}
+
 struct sk_buff *rxo_env_skb(void)
 {
 	struct sk_buff *skb = alloc_skb(sizeof(struct ipv6hdr) + RXO_ENV_BYTES,

@@ -7,6 +7,7 @@
 
 #include "../dev.h"
 #include "../ring.h"
+#include "../wire/hdr.h"
 
 struct rxo_cq;
 struct rxo_qp;
@@ -48,8 +49,11 @@ void rxo_env_ring(struct rxo_env *env, struct rxo_ring *ring, u32 elems,
  */
 void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq);
 
+/* A requester of such a QP begins with @psn. */
+void rxo_env_sq_psn(struct rxo_qp *qp, u32 psn);
+
 /* Room in a packet, from its BTH on. */
-#define RXO_ENV_BYTES 64
+#define RXO_ENV_BYTES (RXO_MAX_HDR_LEN + RXO_ICRC_LEN)
 
 /* No bytes but, in front of them, addresses: those of that QP's peer, all zero. */
 struct sk_buff *rxo_env_skb(void);

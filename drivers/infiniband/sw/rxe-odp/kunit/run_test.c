@@ -491,10 +491,7 @@ static void timer_retry_exceeded(struct kunit *test)
 	qp->attr.timeout = 8;
 	qp->attr.retry_cnt = 5;
 	qp->req.retries = 5;
-	qp->req.psn = 0xfffffe;
-	qp->req.una = 0xfffffe;
-	qp->req.ack_psn = 0xfffffe;
-	qp->req.next_psn = 0xfffffe;
+	rxo_env_sq_psn(qp, 0xfffffe);
 	rxo_run_leave(qp);
 	rxo_run_kick(qp, RXO_EV_DOORBELL);
 
