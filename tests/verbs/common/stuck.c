@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #include <glob.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "stuck.h"
+#include "test.h"
 
 /* The file @name of the thread whose directory is @dir, each line after @before. */
 static void print_file(const char *dir, const char *name, const char *before)
@@ -24,19 +27,12 @@ static void print_file(const char *dir, const char *name, const char *before)
 
 static void print_thread(const char *dir, pid_t group)
 {
-	char path[128], name[64], state;
-	int pgrp, n = 0;
-	FILE *f;
+	pid_t tid = atoi(strrchr(dir, '/') + 1);
 
-	snprintf(path, sizeof(path), "%s/stat", dir);
-	f = fopen(path, "r");
-	if (!f)
+	if (getpgid(tid) != group)
 		return;
-	n = fscanf(f, "%*d (%63[^)]) %c %*d %d", name, &state, &pgrp);
-	fclose(f);
-	if (n != 3 || pgrp != group)
-		return;
-	printf("# %s %s %c\n", dir, name, state);
+	printf("# %s %c\n", dir, proc_state(tid));
+	print_file(dir, "comm", "");
 	print_file(dir, "syscall", "syscall ");
 	print_file(dir, "stack", "");
 }

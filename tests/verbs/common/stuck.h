@@ -2,8 +2,8 @@
 /*
  * Where a case that does not end is: what its processes are doing, in the kernel too.
  */
-#ifndef STUCK_H
-#define STUCK_H
+#ifndef TESTS_VERBS_STUCK_H
+#define TESTS_VERBS_STUCK_H
 
 #include <sys/types.h>
 
