@@ -15,7 +15,17 @@
 
 #include "hmm_fault.h"
 
-/* The process is being killed, or nobody lives in its address space any more. */
+/* Nobody lives in the address space any more, and nobody pays for a page there. */
+static bool hmm_fix_is_deserted(struct mm_struct *mm)
+{
+#ifdef CONFIG_MEMCG
+	return !rcu_access_pointer(mm->owner);
+#else
+	return false;
+#endif
+}
+
+/* Or the process is being killed. */
 static bool hmm_fix_is_pointless(struct mm_struct *mm)
 {
 	bool pointless = false;
@@ -39,6 +49,9 @@ static int hmm_fix_check(struct hmm_fault *f, unsigned long addr,
 
 	if (fatal_signal_pending(current))
 		return -EINTR;
+	/* A worker is not killed with the process that waits for it to end. */
+	if (hmm_fix_is_deserted(mm))
+		return -ESRCH;
 	/* Or a thousand that waited would wait on, one after the other. */
 	if (f->waited && hmm_fix_is_pointless(mm))
 		return -ESRCH;

@@ -169,5 +169,55 @@ static void errors(void)
 	teardown();
 }
 
+#define MANY_PAGES 131072ul
+
+static void asks_for_much(void)
+{
+	struct nic nic;
+	struct buf b = { .size = MANY_PAGES * PAGE };
+	int ret;
+
+	nic_open(&nic, cfg.peer);
+	b.map = mmap(NULL, b.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0);
+	check(b.map != MAP_FAILED, "mmap: %s", strerror(errno));
+	madvise(b.map, b.size, MADV_NOHUGEPAGE);
+	buf_reg(&b, &nic, ACCESS_ALL);
+	ret = advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0, buf_addr(&b, 0),
+		     b.size, b.lkey);
+	check(!ret, "ibv_advise_mr: %s", strerror(ret));
+	pause();
+}
+
+/*
+ * What a process has asked for is not brought for nobody: its end does not wait for it,
+ * and no cgroup would be charged for it.
+ */
+static void ends_with_its_process(void)
+{
+	const char *counter = "odp_pages_faulted";
+	long before, at_kill, after;
+	pid_t pid;
+
+	setup(ACCESS_ALL);
+	teardown();
+	before = hw_counter(cfg.peer, counter);
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (!pid) {
+		asks_for_much();
+		_exit(1);
+	}
+	do {
+		at_kill = hw_counter(cfg.peer, counter) - before;
+	} while (at_kill < 2048);
+	child_kill(pid);
+	after = hw_counter(cfg.peer, counter) - before;
+	if (at_kill > (long)MANY_PAGES / 2)
+		skip("%ld of %ld pages were there before the kill", at_kill, MANY_PAGES);
+	check(after < (long)MANY_PAGES * 3 / 4, "%ld pages came in, %ld after the kill",
+	      after, after - at_kill);
+}
+
 TEST_MAIN(CASE(for_reading), CASE(for_writing), CASE(without_faults),
-	  CASE(in_the_background), CASE(gone), CASE(errors))
+	  CASE(in_the_background), CASE(ends_with_its_process), CASE(gone), CASE(errors))
