@@ -12,25 +12,10 @@ static struct traffic t;
 
 static struct wire_end end[2];
 
-/* What end @i sends goes through @what, or through nothing. */
-static void netem_one_way(int i, const char *what)
-{
-	if (!*end[0].netns) {
-		wire_end_find(&end[0], &p.na);
-		wire_end_find(&end[1], &p.nb);
-	}
-	if (!what)
-		shell("tc -n %s qdisc del dev %s root 2>/dev/null", end[i].netns,
-		      end[i].ifname);
-	else if (shell("tc -n %s qdisc replace dev %s root netem limit 5000 %s",
-		       end[i].netns, end[i].ifname, what))
-		skip("no netem");
-}
-
 static void netem(const char *what)
 {
-	netem_one_way(0, what);
-	netem_one_way(1, what);
+	for (int i = 0; i < 2; i++)
+		wire_netem(&end[i], what);
 }
 
 static void setup(uint8_t timeout)
@@ -39,6 +24,8 @@ static void setup(uint8_t timeout)
 
 	opt.timeout = timeout;
 	pair_open(&p, &opt);
+	wire_end_find(&end[0], &p.na);
+	wire_end_find(&end[1], &p.nb);
 	/* What a case that failed has left. */
 	netem(NULL);
 	traffic_open(&t, &p);
@@ -89,8 +76,8 @@ static void a_third_lost(void)
 {
 	setup(soon());
 	for (int i = 0; i < 2; i++) {
-		netem_one_way(i, "loss 30%");
-		netem_one_way(!i, NULL);
+		wire_netem(&end[i], "loss 30%");
+		wire_netem(&end[!i], NULL);
 		traffic(2);
 	}
 	teardown();

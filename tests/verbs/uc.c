@@ -251,12 +251,10 @@ static void lossy(void)
 	wire_end_find(&end, &p.na);
 	for (int i = 0; i <= LOSSY; i++)
 		q_recv(&p.b, i, &dst, i * (len + 3), len);
-	if (shell("tc -n %s qdisc replace dev %s root netem limit 5000 loss 20%%",
-		  end.netns, end.ifname))
-		skip("no netem");
+	wire_netem(&end, "loss 20%");
 	for (int i = 0; i <= LOSSY; i++) {
 		if (i == LOSSY)
-			shell("tc -n %s qdisc del dev %s root", end.netns, end.ifname);
+			wire_netem(&end, NULL);
 		at[i] = rnd_range(0, src.size - len);
 		wr_init(&w, IBV_WR_SEND_WITH_IMM, i);
 		wr_sge(&w, &src, at[i], len);

@@ -35,3 +35,12 @@ void wire_end_find(struct wire_end *end, const struct nic *nic)
 	}
 	skip("%s is not on a veth", nic->name);
 }
+
+void wire_netem(const struct wire_end *end, const char *what)
+{
+	if (!what)
+		shell("tc -n %s qdisc del dev %s root 2>/dev/null", end->netns, end->ifname);
+	else if (shell("tc -n %s qdisc replace dev %s root netem limit 5000 %s", end->netns,
+		       end->ifname, what))
+		skip("no netem");
+}

@@ -14,5 +14,7 @@ struct wire_end {
 
 /* The namespace and name of the interface under @nic; a veth end, or skip. */
 void wire_end_find(struct wire_end *end, const struct nic *nic);
+/* What goes out at @end goes through netem with these arguments, NULL: through nothing. */
+void wire_netem(const struct wire_end *end, const char *what);
 
 #endif
