@@ -71,6 +71,7 @@ enum rxo_park_state {
  * @next: where the last fault ended, and what it looked ahead
  * @ahead: bytes to look ahead for a stream, after @want
  * @begun: when this one was asked for
+ * @psn: what the side works on, as it said last
  * @err: of the last fault, for @need bytes, until the side looks
  * @tries: faults since the side last made progress
  * @since: when the first of these was, in jiffies
@@ -92,6 +93,7 @@ struct rxo_park {
 	unsigned long next;
 	size_t ahead;
 	ktime_t begun;
+	u32 psn;
 	int err;
 	unsigned int tries;
 	unsigned long since;
@@ -167,6 +169,18 @@ static inline void rxo_park_progress(struct rxo_park *park)
 {
 	park->tries = 0;
 	park->err = 0;
+}
+
+/*
+ * The side is about to do what has this PSN. Where that is not what it did last, which
+ * then is done, or was overtaken while it waited, the error of that means nothing here.
+ */
+static inline void rxo_park_at(struct rxo_park *park, u32 psn)
+{
+	if (park->psn == psn)
+		return;
+	park->psn = psn;
+	rxo_park_progress(park);
 }
 
 /**

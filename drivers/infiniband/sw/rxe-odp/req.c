@@ -192,6 +192,7 @@ static bool rxo_req_fill(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
 		memcpy(buf, wqe->inline_data + off, len);
 		return true;
 	}
+	rxo_park_at(&qp->req.park, qp->req.psn);
 	ret = rxo_sge_copy(qp, &qp->req.park, wqe->sge, wqe->num_sge, off, buf,
 			   len, wqe->len - off, RXO_FROM_MR);
 	if (!ret) {

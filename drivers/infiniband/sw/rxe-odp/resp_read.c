@@ -67,6 +67,7 @@ static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
 	struct rxo_mr *mr;
 	int ret;
 
+	rxo_park_at(&resp->park, resp->read.psn);
 	mr = rxo_mr_get(qp->ib.pd, qp->ib.qp_num, resp->read.rkey,
 			IB_ACCESS_REMOTE_READ, &iova, len);
 	if (IS_ERR(mr))
