@@ -167,21 +167,31 @@ static void test_read_end(void)
 	}
 }
 
-static void test_read_superseded(void)
+static void test_read_turn(void)
 {
-	struct rxo_packet pkt = { .opcode = RXO_RC | RXO_READ_REQUEST };
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_READ_REQUEST,
+		.rdma_len = 7 * 1024 + 1,
+	};
 	size_t i;
 	s32 off;
 
 	for (i = 0; i < ARRAY_SIZE(psns); i++) {
 		for (off = -300; off < 300; off++) {
 			pkt.psn = rxo_psn_add(psns[i], off);
-			check_eqf(rxo_rc_read_superseded(&pkt, psns[i]),
+			check_eqf(rxo_rc_read_goes_first(&pkt, psns[i]),
 				  off <= 0, " (%x at %x)", pkt.psn, psns[i]);
+			check_eqf(rxo_rc_read_covers(&pkt, psns[i], 1024),
+				  off <= 0 && off > -8, " (%x at %x)", pkt.psn,
+				  psns[i]);
 		}
 	}
 	pkt.opcode = RXO_RC | RXO_WRITE_ONLY;
-	check(!rxo_rc_read_superseded(&pkt, pkt.psn));
+	check(!rxo_rc_read_goes_first(&pkt, pkt.psn));
+	/* A READ of nothing has a response too. */
+	pkt.rdma_len = 0;
+	check(rxo_rc_read_covers(&pkt, pkt.psn, 1024));
+	check(!rxo_rc_read_covers(&pkt, rxo_psn_add(pkt.psn, 1), 1024));
 }
 
 static void test_classify(void)
@@ -275,7 +285,7 @@ int main(void)
 	test_length();
 	test_packets();
 	test_read_end();
-	test_read_superseded();
+	test_read_turn();
 	test_classify();
 	test_classify_window();
 	test_times();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What comes late: the answer to a request that is just being repeated.
+ * What comes late: copies of requests that were answered long ago, and the answer to a
+ * request that is just being repeated. They may cost nothing and break nothing.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -53,6 +54,82 @@ static void delay(struct wire_end *e)
 	wire_netem(e, what);
 }
 
+/* A READ of @b that a asks for again and again, for the way to b is long. */
+static void read_with_copies(struct buf *b)
+{
+	long before = hw_counter(cfg.dev, "timeouts");
+
+	delay(&end[0]);
+	q_rdma(&p.a, IBV_WR_RDMA_READ, 1, &l, 77, b, 4001, PAGE + 9);
+	wc_ok(p.a.scq, 1);
+	buf_moved(&l, 77, b, 4001, PAGE + 9);
+	check(hw_counter(cfg.dev, "timeouts") > before, "nothing was asked for again");
+}
+
+/* Those copies reach b now. */
+static void copies_arrive(long duplicates_before)
+{
+	sleep_ms(DELAY_MS + DELAY_MS / 4);
+	check(hw_counter(cfg.peer, "rcvd_duplicates") > duplicates_before,
+	      "no copy has arrived");
+}
+
+/* Nobody waits for it any more, so it is no error that it cannot be had. */
+static void read_of_a_dead_key(void)
+{
+	struct buf dead;
+	long before;
+
+	setup();
+	buf_new(&dead, 3 * PAGE);
+	buf_reg(&dead, &p.nb, ACCESS_ALL);
+	before = hw_counter(cfg.peer, "rcvd_duplicates");
+	read_with_copies(&dead);
+	buf_free(&dead);
+	wire_netem(&end[0], "delay 0ms");
+	copies_arrive(before);
+	wire_netem(&end[0], NULL);
+	check(ep_state(&p.b) == IBV_QPS_RTS, "b's QP is in state %d", ep_state(&p.b));
+	do_write(&p.a, &l, 3, &r, PAGE - 7, PAGE + 20);
+	do_send(&p, &l, 1001, &r, 99, 77);
+	teardown();
+}
+
+/* A READ that is being answered goes on after it has been answered again. */
+static void read_beside_another(void)
+{
+	static uint8_t bytes[2 * PAGE];
+	long duplicates, timeouts, again;
+	struct buf slow;
+	int uffd;
+
+	setup();
+	buf_new(&slow, sizeof(bytes));
+	memcpy(bytes, slow.want, sizeof(bytes));
+	uffd = buf_withhold(&slow, O_CLOEXEC);
+	buf_reg(&slow, &p.nb, ACCESS_ALL);
+	duplicates = hw_counter(cfg.peer, "rcvd_duplicates");
+	read_with_copies(&r);
+	/* What is on its way stays there; what follows is there at once. */
+	wire_netem(&end[0], "delay 0ms");
+	timeouts = hw_counter(cfg.dev, "timeouts");
+	again = hw_counter(cfg.dev, "retransmits");
+	q_rdma(&p.a, IBV_WR_RDMA_READ, 2, &l, 3 * PAGE + 5, &slow, 1001, PAGE + 13);
+	sleep_ms(DELAY_MS + DELAY_MS / 4);
+	buf_serve(&slow, uffd, bytes);
+	close(uffd);
+	wc_ok(p.a.scq, 2);
+	buf_moved(&l, 3 * PAGE + 5, &slow, 1001, PAGE + 13);
+	copies_arrive(duplicates);
+	wire_netem(&end[0], NULL);
+	timeouts = hw_counter(cfg.dev, "timeouts") - timeouts;
+	again = hw_counter(cfg.dev, "retransmits") - again;
+	check(!timeouts && !again, "%ld time-outs, asked again %ld times", timeouts, again);
+	buf_check(&slow, "slow memory");
+	buf_free(&slow);
+	teardown();
+}
+
 /* Its memory is gone by then, which is nothing to the next request. */
 static void answered_while_repeated(void)
 {
@@ -96,4 +173,5 @@ static void whole_again(void)
 	teardown();
 }
 
-TEST_MAIN(CASE(answered_while_repeated), CASE(whole_again))
+TEST_MAIN(CASE(read_of_a_dead_key), CASE(read_beside_another),
+	  CASE(answered_while_repeated), CASE(whole_again))

@@ -98,6 +98,26 @@ struct rxo_res {
 };
 
 /*
+ * struct rxo_read - a READ that is being answered
+ * @active: it is
+ * @begun: FIRST is out
+ * @copy: of one that has been executed before
+ * @again: ... and from its middle, as the peer missed something
+ * @psn: of the next response
+ * @rkey, @va, @resid: what is left of it
+ */
+struct rxo_read {
+	bool active;
+	bool begun;
+	bool copy;
+	bool again;
+	u32 psn;
+	u32 rkey;
+	u32 resid;
+	u64 va;
+};
+
+/*
  * struct rxo_resp - the responder's state
  * @epsn: next PSN expected
  * @msn: messages completed
@@ -109,6 +129,7 @@ struct rxo_res {
  * @va, @rkey, @len, @resid: RDMA WRITE in progress
  * @res: answers kept, @res_next is used next
  * @read: READ being answered
+ * @aside: the one that had to wait for an older one to be answered again
  * @skb: request at hand, while parked
  */
 struct rxo_resp {
@@ -125,15 +146,8 @@ struct rxo_resp {
 	u32 resid;
 	struct rxo_res res[RXO_MAX_RD_ATOMIC];
 	u32 res_next;
-	struct {
-		bool active;
-		bool begun; /* FIRST is out */
-		bool again; /* from the middle, as the peer missed something */
-		u32 psn;
-		u32 rkey;
-		u32 resid;
-		u64 va;
-	} read;
+	struct rxo_read read;
+	struct rxo_read aside;
 	struct sk_buff *skb;
 	struct rxo_park park;
 };

@@ -48,6 +48,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	resp->have_recv = false;
 	resp->resid = 0;
 	resp->read.active = false;
+	resp->aside.active = false;
 	resp->res_next = 0;
 	memset(resp->res, 0, sizeof(resp->res));
 	qp->last_wqe_seen = false;

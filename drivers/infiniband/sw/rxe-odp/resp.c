@@ -96,6 +96,7 @@ static bool rxo_resp_flush(struct rxo_qp *qp)
 		resp->skb = NULL;
 	}
 	resp->read.active = false;
+	resp->aside.active = false;
 	if (!resp->have_recv &&
 	    (qp->ib.srq || !rxo_rq_pop(&qp->rq, &resp->recv))) {
 		if (qp->ib.srq && !qp->last_wqe_seen) {
@@ -497,15 +498,6 @@ static int rxo_resp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	return rxo_resp_request(qp, &pkt, skb);
 }
 
-/* Going on with it would make a peer that is late even later. */
-static bool rxo_resp_read_superseded(struct rxo_qp *qp)
-{
-	struct rxo_packet pkt;
-
-	return rxo_run_peek_request(qp, false, &pkt) &&
-	       rxo_rc_read_superseded(&pkt, qp->resp.read.psn);
-}
-
 bool rxo_resp_step(struct rxo_qp *qp)
 {
 	struct rxo_resp *resp = &qp->resp;
@@ -516,9 +508,9 @@ bool rxo_resp_step(struct rxo_qp *qp)
 		return false;
 	if (qp->state == IB_QPS_ERR && rxo_resp_flush(qp))
 		return true;
-	if (resp->read.active && !rxo_resp_read_superseded(qp))
+	rxo_resp_read_turn(qp);
+	if (resp->read.active)
 		return rxo_resp_read_step(qp);
-	resp->read.active = false;
 
 	skb = resp->skb;
 	resp->skb = NULL;

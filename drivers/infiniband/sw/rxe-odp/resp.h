@@ -40,6 +40,8 @@ int rxo_resp_remote_error(struct rxo_qp *qp, u32 psn);
 /* Begin to answer a READ request; its packets go out in later steps. */
 void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt);
 bool rxo_resp_read_step(struct rxo_qp *qp);
+/* Which READ is to be answered now, if any; a request at hand may have to go first. */
+void rxo_resp_read_turn(struct rxo_qp *qp);
 
 /* Answer a request that has been executed before. */
 void rxo_resp_duplicate(struct rxo_qp *qp, const struct rxo_packet *pkt);

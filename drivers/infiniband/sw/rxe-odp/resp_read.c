@@ -45,11 +45,37 @@ void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt)
 
 	resp->read.active = true;
 	resp->read.begun = false;
+	resp->read.copy = false;
 	resp->read.again = false;
 	resp->read.psn = pkt->psn;
 	resp->read.rkey = pkt->rkey;
 	resp->read.va = pkt->va;
 	resp->read.resid = pkt->rdma_len;
+}
+
+/*
+ * Going on would make a peer that has gone back even later. But what goes first may also
+ * be a mere copy that was long on its way, and then nobody asks again for what had to
+ * wait, unless that is part of it.
+ */
+void rxo_resp_read_turn(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+	struct rxo_packet pkt;
+
+	if (!resp->read.active && resp->aside.active) {
+		resp->read = resp->aside;
+		resp->aside.active = false;
+	}
+	if (!resp->read.active || !rxo_run_peek_request(qp, false, &pkt) ||
+	    !rxo_rc_read_goes_first(&pkt, resp->read.psn))
+		return;
+	if (!resp->aside.active &&
+	    !rxo_rc_read_covers(&pkt, resp->read.psn, qp->mtu)) {
+		rxo_count(qp->dev, reads_set_aside);
+		resp->aside = resp->read;
+	}
+	resp->read.active = false;
 }
 
 static u8 rxo_resp_read_opcode(bool first, bool last)
@@ -80,6 +106,20 @@ static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
 		rxo_park_progress(&resp->park);
 	rxo_mr_put(mr);
 	return ret;
+}
+
+/*
+ * A peer that still waits for what it asked for again is told. The copy may as well be
+ * so late that nobody does, and the key rightly gone: that is no error of ours.
+ */
+static void rxo_resp_read_refuse(struct rxo_qp *qp)
+{
+	struct rxo_read *read = &qp->resp.read;
+
+	if (read->copy)
+		rxo_nak(qp, read->psn, RXO_NAK_REM_ACCESS);
+	else
+		rxo_resp_remote_error(qp, read->psn);
 }
 
 bool rxo_resp_read_step(struct rxo_qp *qp)
@@ -118,7 +158,7 @@ bool rxo_resp_read_step(struct rxo_qp *qp)
 			return true;
 		}
 		resp->read.active = false;
-		rxo_resp_remote_error(qp, resp->read.psn);
+		rxo_resp_read_refuse(qp);
 		return true;
 	}
 	rxo_count(qp->dev, sent_read_resps);
@@ -151,6 +191,7 @@ static void rxo_resp_duplicate_rd(struct rxo_qp *qp,
 	if (res->rkey == pkt->rkey &&
 	    rxo_range_contains(res->va, res->len, pkt->va, pkt->rdma_len)) {
 		rxo_resp_read_begin(qp, pkt);
+		qp->resp.read.copy = true;
 		qp->resp.read.again = pkt->psn != res->first_psn;
 	}
 }

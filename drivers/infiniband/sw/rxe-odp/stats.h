@@ -25,6 +25,7 @@ struct rxo_dev;
 	op(peers_in_a_hurry) /* did not wait for a keepalive */               \
 	op(sent_rnr_naks)                                                     \
 	op(sent_read_resps)                                                   \
+	op(reads_set_aside) /* while an older one is answered again */        \
 	op(send_errors) /* no route, interface down, dropped below us */      \
 	op(send_no_memory) /* tried again a little later */                   \
 	op(rcvd_malformed) /* headers do not parse */                         \

@@ -68,10 +68,17 @@ bool rxo_check_length(const struct rxo_packet *pkt, u32 mtu, u32 resid)
 	return true;
 }
 
-bool rxo_rc_read_superseded(const struct rxo_packet *pkt, u32 psn)
+bool rxo_rc_read_goes_first(const struct rxo_packet *pkt, u32 psn)
 {
 	return pkt->opcode == (RXO_RC | RXO_READ_REQUEST) &&
 	       rxo_psn_diff(pkt->psn, psn) <= 0;
+}
+
+bool rxo_rc_read_covers(const struct rxo_packet *pkt, u32 psn, u32 mtu)
+{
+	s32 off = rxo_psn_diff(psn, pkt->psn);
+
+	return off >= 0 && (u32)off < rxo_rc_packets(pkt->rdma_len, mtu);
 }
 
 /* IBTA 9.7.5.1.2 and table 43: bit 7 and kind 2 are reserved. */

@@ -122,18 +122,29 @@ static inline u32 rxo_rc_read_end(u32 first, u32 last, u32 psn)
 }
 
 /**
- * rxo_rc_read_superseded() - is the answer to a READ of no more use
+ * rxo_rc_read_goes_first() - does the answer to a READ have to wait for another
  * @pkt: a request that came after the READ being answered
  * @psn: of the next response to send
  *
- * A READ asked for again from before @psn on: the peer has gone back, so it
+ * A READ asked for again from @psn or before: the peer has most likely gone back, so it
  * discards what it would be sent now. One of the READs behind the present one,
  * asked for again with it, is no such thing.
  *
  * Context: any.
- * Return: true when it is not.
+ * Return: true when it has.
  */
-bool rxo_rc_read_superseded(const struct rxo_packet *pkt, u32 psn);
+bool rxo_rc_read_goes_first(const struct rxo_packet *pkt, u32 psn);
+
+/**
+ * rxo_rc_read_covers() - is the response with this PSN one of a READ's
+ * @pkt: the READ request
+ * @psn: of the response
+ * @mtu: path MTU in bytes
+ *
+ * Context: any.
+ * Return: true when it is.
+ */
+bool rxo_rc_read_covers(const struct rxo_packet *pkt, u32 psn, u32 mtu);
 
 /**
  * enum rxo_resp_kind - what a response means to the requester
