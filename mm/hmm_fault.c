@@ -2,13 +2,14 @@
 /*
  * hmm_mirror: the fault.
  *
- * For each leaf of the range a loop of three steps, begun only when nobody brings
+ * For each leaf of the range a loop of four steps, walking only when nobody brings
  * the page already (hmm_join.c):
  *
+ *	begin	 an invalidation of the leaf that is under way is waited for
  *	walk	 under the leaf's fault_mutex: hmm_range_fault() takes down what the
  *		 page table maps now; it is asked to fault nothing
  *	install	 still under it, if nothing is missing: take leaf->lock, and if
- *		 no invalidation came since before the walk, set the entries
+ *		 no invalidation came since then, set the entries
  *		 (hmm_install.c)
  *	fix	 with no lock but mmap_lock: what is missing is faulted in a page
  *		 at a time, as the CPU would (hmm_fix.c); then walk again
@@ -114,11 +115,10 @@ static int hmm_fault_again(struct hmm_fault *f, unsigned long deadline,
  */
 static int hmm_fault_try(struct hmm_fault *f)
 {
-	struct hmm_mirror_leaf *leaf = f->leaf;
 	unsigned long missing;
 	int ret;
 
-	lockdep_assert_held(hmm_leaf_mutex(leaf));
+	lockdep_assert_held(hmm_leaf_mutex(f->leaf));
 
 	if (hmm_join_can(f))
 		return 2;
@@ -126,7 +126,6 @@ static int hmm_fault_try(struct hmm_fault *f)
 		return 0;
 
 	f->walked = true;
-	f->seq = hmm_leaf_begin(leaf);
 	ret = hmm_fault_walk(f);
 	if (ret)
 		return ret;
@@ -152,6 +151,8 @@ static int hmm_fault_loop(struct hmm_fault *f)
 	int ret;
 
 	while (f->start < f->end) {
+		/* It may wait, and the mutex is not this leaf's alone. */
+		f->seq = hmm_leaf_begin(f->leaf);
 		if (mutex_lock_killable(hmm_leaf_mutex(f->leaf)))
 			return -EINTR;
 		ret = hmm_fault_try(f);

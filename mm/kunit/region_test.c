@@ -153,8 +153,9 @@ struct region_slow {
 	bool left; /* it returned, and nobody had told it to */
 	struct hmm_mirror *mirror;
 	unsigned long addr; /* what is zapped, two pages */
-	struct hmm_mirror_leaf *leaf;
-	bool began;
+	unsigned long want; /* what is faulted meanwhile */
+	int err;
+	bool brought;
 };
 
 static bool region_slow_invalidate(struct mmu_interval_notifier *sub,
@@ -182,19 +183,19 @@ static int region_slow_zap(void *arg)
 	return 0;
 }
 
-static int region_slow_begin(void *arg)
+static int region_slow_fault(void *arg)
 {
 	struct region_slow *s = arg;
 
 	complete(&s->entered);
-	hmm_leaf_begin(s->leaf);
-	WRITE_ONCE(s->began, true);
+	s->err = hmm_mirror_fault(s->mirror, s->want, 1, HMM_MIRROR_WRITE);
+	WRITE_ONCE(s->brought, true);
 	return 0;
 }
 
 /*
  * An invalidation is under way in two leaves: a fault there waits for its end, one in
- * a third leaf of the region does not.
+ * another leaf of the region does not, also where both have one mutex.
  */
 static void region_under_way(struct kunit *test)
 {
@@ -202,16 +203,19 @@ static void region_under_way(struct kunit *test)
 	struct hmm_mirror *mirror = hmm_env_mirror(env);
 	struct region_slow *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
 	unsigned long start = hmm_env_hole(env, 1);
-	struct task_struct *zap, *begin;
+	struct task_struct *zap, *fault;
+	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
-	hmm_env_map(env, start, 3 * HMM_LEAF_SIZE);
+	hmm_env_map(env, start, (HMM_REGION_MUTEXES + 1) * HMM_LEAF_SIZE);
+	/* The region has to be there, or a new notifier would be waited for. */
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, start + HMM_LEAF_SIZE,
+						  1, 0));
 	init_completion(&s->entered);
 	init_completion(&s->go);
 	s->mirror = mirror;
 	s->addr = start + HMM_LEAF_SIZE - PAGE_SIZE;
-	s->leaf = hmm_leaf_get(mirror, start);
-	KUNIT_ASSERT_FALSE(test, IS_ERR(s->leaf));
+	s->want = start;
 	/* Behind the region's own in the order of calls. */
 	KUNIT_ASSERT_EQ(test, 0,
 			mmu_interval_notifier_insert(&s->notifier, mirror->mm,
@@ -220,18 +224,22 @@ static void region_under_way(struct kunit *test)
 						     &region_slow_ops));
 	zap = hmm_mirror_kunit_thread(test, region_slow_zap, s);
 	wait_for_completion(&s->entered);
-	begin = hmm_mirror_kunit_thread(test, region_slow_begin, s);
+	fault = hmm_mirror_kunit_thread(test, region_slow_fault, s);
 	wait_for_completion(&s->entered);
-	hmm_leaf_begin(s->leaf + 2);
-	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->left));
 	msleep(100);
-	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->began));
+	for (i = 2; i <= HMM_REGION_MUTEXES; i++)
+		KUNIT_EXPECT_EQ(test, 0,
+				hmm_mirror_fault(mirror,
+						 start + i * HMM_LEAF_SIZE, 1,
+						 HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->left));
+	KUNIT_EXPECT_FALSE(test, READ_ONCE(s->brought));
 	complete(&s->go);
-	hmm_mirror_kunit_stop(test, begin);
+	hmm_mirror_kunit_stop(test, fault);
 	hmm_mirror_kunit_stop(test, zap);
-	KUNIT_EXPECT_TRUE(test, s->began);
+	KUNIT_EXPECT_TRUE(test, s->brought);
+	KUNIT_EXPECT_EQ(test, s->err, 0);
 	mmu_interval_notifier_remove(&s->notifier);
-	hmm_leaf_put(s->leaf);
 }
 
 static struct kunit_case region_cases[] = {

@@ -733,17 +733,17 @@ inline hmm_fault_install(writes)
 /* @ok: done. Else walk again, or @bad: an error. */
 inline hmm_fault_try(writes)
 {
+#ifndef BUG_BEGIN_LATE
+	hmm_leaf_begin(l);
+#endif
 	atomic { !leaf[l].fault_mutex -> alive(l); leaf[l].fault_mutex = true }
 	hmm_leaf_first_missing(writes);
 	if
 	:: ok
 	:: !ok ->
+		hmm_fault_walk();
 #ifdef BUG_BEGIN_LATE
-		hmm_fault_walk();
 		hmm_leaf_begin(l);
-#else
-		hmm_leaf_begin(l);
-		hmm_fault_walk();
 #endif
 		if
 #ifdef BUG_GRANT_ASKED
@@ -753,10 +753,15 @@ inline hmm_fault_try(writes)
 #endif
 		:: else ->
 			hmm_fault_install(writes)
-		fi;
-		atomic { page = 0; may = false; seq = 0 }
+		fi
 	fi;
-	atomic { alive(l); leaf[l].fault_mutex = false }
+	atomic {
+		alive(l);
+		page = 0;
+		may = false;
+		seq = 0;
+		leaf[l].fault_mutex = false
+	}
 }
 
 /* Bounded in the code; here by the number of invalidations. */
