@@ -6,6 +6,7 @@
 
 #include "debugfs.h"
 #include "link.h"
+#include "local.h"
 #include "netns.h"
 #include "park.h"
 #include "qp.h"
@@ -20,6 +21,7 @@ static int __init rxo_init(void)
 	rxo_park_init_lists();
 	rxo_qp_module_init();
 	rxo_debugfs_init();
+	rxo_local_init();
 	ret = rxo_netns_init();
 	if (ret)
 		goto exit_debugfs;
@@ -39,6 +41,7 @@ static void __exit rxo_exit(void)
 {
 	rxo_link_exit();
 	rxo_netns_exit();
+	rxo_local_exit();
 	rxo_debugfs_exit();
 }
 

@@ -8,6 +8,7 @@
 #include <rdma/ib_cache.h>
 
 #include "dev.h"
+#include "local.h"
 #include "net.h"
 #include "netns.h"
 #include "qp.h"
@@ -99,21 +100,52 @@ static void rxo_net_push_ip6(const struct rxo_path *path, struct sk_buff *skb)
 	ip->daddr = path->daddr;
 }
 
+/* Write the ICRC behind all that is there. */
+static void rxo_net_seal(struct sk_buff *skb, void *bth)
+{
+	void *end = skb_tail_pointer(skb) - RXO_ICRC_LEN;
+	u32 crc = rxo_icrc_begin(skb_network_header(skb));
+	__le32 icrc;
+
+	bth += sizeof(struct rxo_bth);
+	crc = rxo_icrc_add(crc, bth, end - bth);
+	icrc = rxo_icrc_end(crc);
+	memcpy(end, &icrc, sizeof(icrc));
+}
+
+static bool rxo_net_send_out(const struct rxo_path *path, struct sk_buff *skb)
+{
+	struct net *net = dev_net(skb_dst(skb)->dev);
+	int ret;
+
+	if (path->v4)
+		ret = ip_local_out(net, NULL, skb);
+	else
+		ret = ip6_local_out(net, NULL, skb);
+	return !net_xmit_eval(ret);
+}
+
+/* As it would arrive. */
+static bool rxo_net_send_local(const struct rxo_path *path,
+			       struct sk_buff *skb, void *bth)
+{
+	if (path->v4)
+		ip_send_check(ip_hdr(skb));
+	skb_pull(skb, bth - (void *)skb->data);
+	return rxo_local_send(skb);
+}
+
 void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 		  struct sk_buff *skb)
 {
 	const struct rxo_path *path = &qp->path;
 	void *bth = skb->data;
-	size_t tail;
-	__le32 icrc;
-	u32 crc;
-	int ret;
+	bool sent;
 
 	rxo_run_assert(qp);
 	rxo_packet_build(pkt, bth);
 	/* Pad bytes are 0. */
-	tail = pkt->hdr_len + pkt->payload_len;
-	memset(bth + tail, 0, pkt->pad);
+	memset(bth + pkt->hdr_len + pkt->payload_len, 0, pkt->pad);
 
 	rxo_net_push_udp(path, skb);
 	if (path->v4)
@@ -121,19 +153,16 @@ void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 	else
 		rxo_net_push_ip6(path, skb);
 
-	crc = rxo_icrc_begin(skb_network_header(skb));
-	crc = rxo_icrc_add(crc, bth + sizeof(struct rxo_bth),
-			   tail + pkt->pad - sizeof(struct rxo_bth));
-	icrc = rxo_icrc_end(crc);
-	memcpy(bth + tail + pkt->pad, &icrc, sizeof(icrc));
-
 	rxo_count(qp->dev, sent_pkts);
 	rxo_count_add(qp->dev, sent_bytes, pkt->payload_len);
-	if (path->v4)
-		ret = ip_local_out(dev_net(skb_dst(skb)->dev), NULL, skb);
-	else
-		ret = ip6_local_out(dev_net(skb_dst(skb)->dev), NULL, skb);
-	if (unlikely(net_xmit_eval(ret)))
+	if (rxo_local_leads(skb)) {
+		rxo_count(qp->dev, sent_locally);
+		sent = rxo_net_send_local(path, skb, bth);
+	} else {
+		rxo_net_seal(skb, bth);
+		sent = rxo_net_send_out(path, skb);
+	}
+	if (unlikely(!sent))
 		rxo_count(qp->dev, send_errors);
 }
 
@@ -173,15 +202,14 @@ static bool rxo_net_icrc_ok(struct sk_buff *skb, const void *bth, size_t len)
 }
 
 /* A packet that reached no QP is counted where it came in, if that is ours. */
-static int rxo_net_drop(struct sock *sk, struct sk_buff *skb,
-			enum rxo_counter counter)
+static void rxo_net_drop(struct net *net, struct sk_buff *skb,
+			 enum rxo_counter counter)
 {
-	struct rxo_dev *dev = rxo_netns_find_dev(sk, skb);
+	struct rxo_dev *dev = rxo_netns_find_dev(net, skb);
 
 	if (dev)
 		this_cpu_inc(dev->stats->v[counter]);
 	kfree_skb(skb);
-	return 0;
 }
 
 /* A datagram's QP has no peer to tell its own packets by; they go to our addresses. */
@@ -223,43 +251,69 @@ static bool rxo_net_admit(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	return true;
 }
 
+/* QPNs are unique over all namespaces; packets stay in theirs. */
+static bool rxo_net_is_in(const struct rxo_qp *qp, const struct net *net)
+{
+	struct net_device *ndev;
+	bool in;
+
+	rcu_read_lock();
+	ndev = rcu_dereference(qp->dev->ndev);
+	in = ndev && net_eq(dev_net(ndev), net);
+	rcu_read_unlock();
+	return in;
+}
+
+static void rxo_net_deliver(struct net *net, struct sk_buff *skb,
+			    const struct rxo_packet *pkt)
+{
+	struct rxo_qp *qp = rxo_qp_find(pkt->qpn);
+
+	if (!qp) {
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_no_qp);
+		return;
+	}
+	if (!rxo_net_is_in(qp, net)) {
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_no_qp);
+	} else if (!rxo_net_admit(qp, pkt, skb)) {
+		kfree_skb(skb);
+	} else {
+		rxo_count(qp->dev, rcvd_pkts);
+		rxo_count_add(qp->dev, rcvd_bytes, pkt->payload_len);
+		skb_dst_drop(skb);
+		rxo_run_packet(qp, skb, pkt);
+	}
+	rxo_qp_put(qp);
+}
+
 int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 {
+	struct net *net = sock_net(sk);
 	struct rxo_packet pkt;
-	struct net_device *ndev;
-	struct rxo_qp *qp;
-	bool here;
 
-	if (!rxo_net_linear(skb))
-		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_malformed);
+	if (!rxo_net_linear(skb)) {
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_malformed);
+		return 0;
+	}
 	__skb_pull(skb, sizeof(struct udphdr));
 	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
 	    RXO_PARSE_OK)
-		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_malformed);
-	if (!rxo_net_icrc_ok(skb, skb->data, skb->len))
-		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_icrc_errors);
-	qp = rxo_qp_find(pkt.qpn);
-	if (!qp)
-		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_no_qp);
-
-	/* QPNs are unique over all namespaces; packets stay in theirs. */
-	rcu_read_lock();
-	ndev = rcu_dereference(qp->dev->ndev);
-	here = ndev && net_eq(dev_net(ndev), sock_net(sk));
-	rcu_read_unlock();
-	if (!here) {
-		rxo_qp_put(qp);
-		return rxo_net_drop(sk, skb, RXO_CNT_rcvd_no_qp);
-	}
-	if (!rxo_net_admit(qp, &pkt, skb)) {
-		rxo_qp_put(qp);
-		kfree_skb(skb);
-		return 0;
-	}
-	rxo_count(qp->dev, rcvd_pkts);
-	rxo_count_add(qp->dev, rcvd_bytes, pkt.payload_len);
-	skb_dst_drop(skb);
-	rxo_run_packet(qp, skb, &pkt);
-	rxo_qp_put(qp);
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_malformed);
+	else if (!rxo_net_icrc_ok(skb, skb->data, skb->len))
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_icrc_errors);
+	else
+		rxo_net_deliver(net, skb, &pkt);
 	return 0;
+}
+
+void rxo_net_receive_local(struct sk_buff *skb)
+{
+	struct net *net = dev_net(skb_dst(skb)->dev);
+	struct rxo_packet pkt;
+
+	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
+	    RXO_PARSE_OK)
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_malformed);
+	else
+		rxo_net_deliver(net, skb, &pkt);
 }

@@ -48,6 +48,14 @@ void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 int rxo_net_receive(struct sock *sk, struct sk_buff *skb);
 
 /**
+ * rxo_net_receive_local() - a packet of this host's
+ * @skb: data is at the BTH; it has the sender's route, and no ICRC; consumed
+ *
+ * Context: softirq, in an RCU reader.
+ */
+void rxo_net_receive_local(struct sk_buff *skb);
+
+/**
  * rxo_net_grh() - what a datagram's receiver sees in place of an InfiniBand GRH
  * @skb: received
  * @grh: RXO_GRH_LEN bytes; the IP header, an IPv4 one in the last 20 (IBTA A17.4.5.2)

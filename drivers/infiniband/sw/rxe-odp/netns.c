@@ -143,9 +143,9 @@ void rxo_netns_del_dev(struct rxo_netns *ns, struct rxo_dev *dev)
 	synchronize_rcu();
 }
 
-struct rxo_dev *rxo_netns_find_dev(struct sock *sk, struct sk_buff *skb)
+struct rxo_dev *rxo_netns_find_dev(struct net *net, struct sk_buff *skb)
 {
-	struct rxo_netns *ns = rxo_netns_of(sock_net(sk));
+	struct rxo_netns *ns = rxo_netns_of(net);
 	struct rxo_dev *dev, *first = NULL;
 
 	list_for_each_entry_rcu(dev, &ns->devs, netns_node) {

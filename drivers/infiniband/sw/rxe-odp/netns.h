@@ -17,7 +17,6 @@ struct netlink_ext_ack;
 struct rxo_dev;
 struct rxo_netns;
 struct sk_buff;
-struct sock;
 
 int rxo_netns_init(void);
 void rxo_netns_exit(void);
@@ -46,12 +45,12 @@ void rxo_netns_del_dev(struct rxo_netns *ns, struct rxo_dev *dev);
 
 /**
  * rxo_netns_find_dev() - whose counters does a packet belong to
- * @sk: the socket it came through
+ * @net: where it was received
  * @skb: the packet
  *
  * Context: softirq, in an RCU reader.
  * Return: the device on the netdev it came in by, or the namespace's first, or NULL.
  */
-struct rxo_dev *rxo_netns_find_dev(struct sock *sk, struct sk_buff *skb);
+struct rxo_dev *rxo_netns_find_dev(struct net *net, struct sk_buff *skb);
 
 #endif /* RXO_NETNS_H */

@@ -17,6 +17,7 @@ struct rxo_dev;
 #define RXO_COUNTERS(op)                                                      \
 	op(sent_pkts)                                                         \
 	op(sent_bytes)                                                        \
+	op(sent_locally) /* of sent_pkts, past the IP stack */                \
 	op(rcvd_pkts)                                                         \
 	op(rcvd_bytes)                                                        \
 	op(sent_acks)                                                         \

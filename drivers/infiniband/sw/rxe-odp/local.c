@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/moduleparam.h>
+#include <linux/netdevice.h>
+#include <linux/percpu.h>
+#include <linux/skbuff.h>
+#include <linux/workqueue.h>
+#include <net/dst.h>
+
+#include "local.h"
+#include "net.h"
+
+/* About as many as the stack lets wait for a CPU: net.core.netdev_max_backlog. */
+#define RXO_LOCAL_MAX 1024
+
+static bool local_bypass = true;
+module_param(local_bypass, bool, 0644);
+MODULE_PARM_DESC(local_bypass,
+		 "packets to this host's own addresses pass by the IP stack");
+
+/*
+ * Who sends is in the midst of something, so the receiver does not run on top of it, but
+ * after it:
+ *
+ *	sender, bottom halves disabled		softirq of the same CPU
+ *	------------------------------		-----------------------
+ *	onto the queue; queue_work
+ *	enable bottom halves
+ *						take the queue as it is
+ *						deliver; answers are sent
+ *						onto the queue; queue_work
+ */
+struct rxo_local {
+	struct sk_buff_head queue; /* its lock */
+	struct work_struct work;
+};
+
+static DEFINE_PER_CPU(struct rxo_local, rxo_local);
+
+static void rxo_local_work(struct work_struct *work)
+{
+	struct rxo_local *local = container_of(work, struct rxo_local, work);
+	struct sk_buff_head taken;
+	struct sk_buff *skb;
+
+	__skb_queue_head_init(&taken);
+	spin_lock_bh(&local->queue.lock);
+	skb_queue_splice_init(&local->queue, &taken);
+	spin_unlock_bh(&local->queue.lock);
+
+	rcu_read_lock();
+	while ((skb = __skb_dequeue(&taken)))
+		rxo_net_receive_local(skb);
+	rcu_read_unlock();
+}
+
+bool rxo_local_leads(const struct sk_buff *skb)
+{
+	return READ_ONCE(local_bypass) &&
+	       skb_dst(skb)->dev->flags & IFF_LOOPBACK;
+}
+
+bool rxo_local_send(struct sk_buff *skb)
+{
+	struct rxo_local *local = this_cpu_ptr(&rxo_local);
+	bool full;
+
+	lockdep_assert_in_softirq();
+	spin_lock(&local->queue.lock);
+	full = skb_queue_len(&local->queue) >= RXO_LOCAL_MAX;
+	if (!full)
+		__skb_queue_tail(&local->queue, skb);
+	spin_unlock(&local->queue.lock);
+	if (full) {
+		kfree_skb(skb);
+		return false;
+	}
+	queue_work(system_bh_wq, &local->work);
+	return true;
+}
+
+void rxo_local_init(void)
+{
+	struct rxo_local *local;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		local = per_cpu_ptr(&rxo_local, cpu);
+		skb_queue_head_init(&local->queue);
+		INIT_WORK(&local->work, rxo_local_work);
+	}
+}
+
+void rxo_local_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		flush_work(&per_cpu_ptr(&rxo_local, cpu)->work);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The way of a packet that never leaves the host: past the IP stack, with no ICRC.
+ *
+ * It is what a wire may do to a packet that an ICRC protects from, and here is none. As
+ * with a device in hardware, the host's packet filters and captures do not see such
+ * packets; whoever wants that loads the module with local_bypass=0.
+ */
+#ifndef RXO_LOCAL_H
+#define RXO_LOCAL_H
+
+#include <linux/types.h>
+
+struct sk_buff;
+
+void rxo_local_init(void);
+/* No device is there any more; waits for the last packets. */
+void rxo_local_exit(void);
+
+/**
+ * rxo_local_leads() - is the packet for an address of this host
+ * @skb: with a route
+ *
+ * Context: any.
+ * Return: true if it may go by rxo_local_send().
+ */
+bool rxo_local_leads(const struct sk_buff *skb);
+
+/**
+ * rxo_local_send() - have it received by rxo_net_receive_local(), in a softirq on this CPU
+ * @skb: data is at the BTH, the network header is set; consumed
+ *
+ * Context: bottom halves disabled.
+ * Return: false if too many wait already, and it is dropped.
+ */
+bool rxo_local_send(struct sk_buff *skb);
+
+#endif /* RXO_LOCAL_H */
