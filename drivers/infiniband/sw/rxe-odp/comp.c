@@ -259,5 +259,6 @@ bool rxo_comp_step(struct rxo_qp *qp)
 		return true;
 	}
 	consume_skb(skb);
+	rxo_req_seen(qp);
 	return true;
 }

@@ -55,6 +55,7 @@ struct seq_file;
  * @rd_sent: requests for them that are on their way, since it went back last
  * @retries: left before giving up
  * @rnr_retries: left, 7 is for ever
+ * @unseen: responses to look at before a time-out counts; 0: none is over
  * @rnr_wait: the RNR timer runs
  * @read_retry: it went back, and no answer to what it sends again has begun
  * @retry_psn: with @read_retry, where to
@@ -77,6 +78,7 @@ struct rxo_req {
 	u32 rd_wqes;
 	u32 rd_sent;
 	u32 retry_psn;
+	u32 unseen;
 	u8 retries;
 	u8 rnr_retries;
 	bool rnr_wait;

@@ -37,6 +37,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	req->next = 0;
 	req->cur = 0;
 	req->tail = 0;
+	req->unseen = 0;
 	req->rnr_wait = false;
 	req->read_retry = false;
 	req->drained = false;

@@ -418,25 +418,56 @@ void rxo_req_rnr_over(struct rxo_qp *qp)
 	rxo_qp_arm_retry(qp);
 }
 
+/* Is the time for an answer over? If one is still awaited, the timer goes on. */
+static bool rxo_req_overdue(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+		return false;
+	if (req->psn == req->una || req->rnr_wait)
+		return false;
+	/* Our own fault is not the peer's silence. */
+	if (rxo_park_started(&qp->comp.park)) {
+		rxo_qp_arm_retry(qp);
+		return false;
+	}
+	if (ktime_before(ktime_get(), qp->retry_at)) {
+		hrtimer_start(&qp->retry_timer, qp->retry_at,
+			      HRTIMER_MODE_ABS_SOFT);
+		return false;
+	}
+	return true;
+}
+
+/*
+ * The answer may be here, and only we have not come to it. So all that is queued by now
+ * is looked at first; not what comes later, as that may never end.
+ */
 void rxo_req_timeout(struct rxo_qp *qp)
 {
 	struct rxo_req *req = &qp->req;
 
 	rxo_run_assert(qp);
-	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+	req->unseen = 0;
+	if (!rxo_req_overdue(qp))
 		return;
-	if (req->psn == req->una || req->rnr_wait)
-		return;
-	/* Our own fault is not the peer's silence. */
-	if (rxo_park_started(&qp->comp.park)) {
-		rxo_qp_arm_retry(qp);
-		return;
-	}
-	if (ktime_before(ktime_get(), qp->retry_at)) {
-		hrtimer_start(&qp->retry_timer, qp->retry_at,
-			      HRTIMER_MODE_ABS_SOFT);
+	req->unseen = skb_queue_len_lockless(&qp->run.responses);
+	if (req->unseen) {
+		rxo_count(qp->dev, timeouts_put_off);
 		return;
 	}
+	rxo_count(qp->dev, timeouts);
+	rxo_req_retry(qp);
+}
+
+void rxo_req_seen(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+
+	rxo_run_assert(qp);
+	if (!req->unseen || --req->unseen || !rxo_req_overdue(qp))
+		return;
 	rxo_count(qp->dev, timeouts);
 	rxo_req_retry(qp);
 }

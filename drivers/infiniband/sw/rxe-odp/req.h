@@ -45,4 +45,7 @@ void rxo_req_rnr(struct rxo_qp *qp, u8 timer);
 void rxo_req_timeout(struct rxo_qp *qp);
 void rxo_req_rnr_over(struct rxo_qp *qp);
 
+/* The completer is done with a response; a time-out may have waited for that. */
+void rxo_req_seen(struct rxo_qp *qp);
+
 #endif /* RXO_REQ_H */

@@ -47,6 +47,7 @@ struct rxo_dev;
 	op(rcvd_ghosts) /* responses to nothing outstanding */                \
 	op(retransmits) /* times a requester went back */                     \
 	op(timeouts)                                                          \
+	op(timeouts_put_off) /* responses were here, not looked at yet */     \
 	op(retry_exceeded)                                                    \
 	op(rnr_retry_exceeded)                                                \
 	op(remote_access_errors)                                              \

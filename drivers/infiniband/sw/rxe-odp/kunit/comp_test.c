@@ -19,8 +19,10 @@
 
 struct comp_env {
 	struct rxo_env *env;
+	struct kunit *test;
 	struct rxo_qp qp;
 	struct rxo_cq cq;
+	unsigned int junk; /* each followed by another, until there is a time-out */
 };
 
 /* READs under way, the first with PSN COMP_PSN. */
@@ -33,6 +35,7 @@ static struct comp_env *comp_env_get(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, c);
 	c->env = test->priv;
+	c->test = test;
 	qp = &c->qp;
 	rxo_env_qp(c->env, qp, &c->cq);
 	for (i = 0; i < COMP_READS; i++) {
@@ -57,6 +60,18 @@ static struct comp_env *comp_env_get(struct kunit *test)
 	return c;
 }
 
+static void comp_junk(struct comp_env *c);
+
+static void comp_follow(struct sk_buff *skb)
+{
+	struct comp_env *c = *(struct comp_env **)skb->cb;
+
+	if (c->junk && !rxo_env_count(c->env, RXO_CNT_timeouts)) {
+		c->junk--;
+		comp_junk(c);
+	}
+}
+
 /* The answer to READ @i; those before the first are of what is long complete. */
 static void comp_answer(struct kunit *test, struct comp_env *c, int i)
 {
@@ -70,11 +85,19 @@ static void comp_answer(struct kunit *test, struct comp_env *c, int i)
 	size_t len;
 
 	KUNIT_ASSERT_NOT_NULL(test, skb);
+	*(struct comp_env **)skb->cb = c;
+	skb->destructor = comp_follow;
 	skb_put_zero(skb, RXO_ENV_BYTES);
 	len = rxo_packet_build(&pkt, skb->data);
 	KUNIT_ASSERT_LE(test, len + RXO_ICRC_LEN, RXO_ENV_BYTES);
 	skb_trim(skb, len + RXO_ICRC_LEN);
 	rxo_run_packet(&c->qp, skb, &pkt);
+}
+
+/* Of a READ that was never asked for. */
+static void comp_junk(struct comp_env *c)
+{
+	comp_answer(c->test, c, COMP_READS);
 }
 
 static void comp_expect(struct kunit *test, struct comp_env *c, u32 complete,
@@ -142,9 +165,55 @@ static void comp_doubled(struct kunit *test)
 			COMP_READS);
 }
 
+/* The time for an answer is over; the test is the runner. */
+static void comp_time_over(struct comp_env *c)
+{
+	c->qp.attr.timeout = 22; /* 17 s, for all that follows */
+	c->qp.retry_at = 0;
+	rxo_run_kick(&c->qp, RXO_EV_RETRY);
+}
+
+/* What has come by then is no time-out, if nobody has looked at it yet. */
+static void comp_unseen(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+	int i;
+
+	rxo_run_enter(&c->qp);
+	for (i = 0; i < 100; i++)
+		comp_junk(c);
+	comp_answer(test, c, 0);
+	comp_time_over(c);
+	rxo_run_leave(&c->qp);
+	comp_expect(test, c, 1, 0, COMP_RETRIES);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_timeouts), 0);
+	/* It goes on for the others. */
+	KUNIT_EXPECT_TRUE(test, hrtimer_is_queued(&c->qp.retry_timer));
+}
+
+/* What is no answer delays it by what was there, not by what comes meanwhile. */
+static void comp_unseen_junk(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+	int i;
+
+	rxo_run_enter(&c->qp);
+	for (i = 0; i < 40; i++)
+		comp_junk(c);
+	c->junk = 1000;
+	comp_time_over(c);
+	rxo_run_leave(&c->qp);
+	flush_workqueue(c->env->dev.run_wq);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_timeouts), 1);
+	KUNIT_EXPECT_EQ(test, c->junk, 1000 - 40);
+}
+
 static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_asks_once),
 	KUNIT_CASE(comp_doubled),
+	KUNIT_CASE(comp_unseen),
+	KUNIT_CASE(comp_unseen_junk),
 	{}
 };
 
