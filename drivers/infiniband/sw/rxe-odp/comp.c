@@ -18,6 +18,7 @@ static void rxo_comp_progress(struct rxo_qp *qp, u32 una)
 	if (rxo_psn_diff(una, req->una) <= 0)
 		return;
 	req->una = una;
+	req->nak_heeded = false;
 	req->retries = qp->attr.retry_cnt;
 	req->rnr_retries = qp->attr.rnr_retry;
 	/* An answer to what was sent before we went back. */
@@ -70,6 +71,56 @@ static void rxo_comp_read_again(struct rxo_qp *qp)
 		return;
 	rxo_count(qp->dev, rcvd_out_of_sequence);
 	rxo_req_retry(qp);
+}
+
+/*
+ * A NAK asks for @una. Is it heeded already? The wire doubles and delays, and each copy
+ * would cost a retry. It is an old one where nothing was sent since we went back there.
+ * Else it may be the answer to what was sent again:
+ *
+ *  - An RNR NAK is one each time, and a copy of it looks the same: it counts.
+ *  - A sequence NAK is said once, until @una has come (IBTA 9.7.4.1.2), so the next one is
+ *    a copy. But an RNR NAK in between says that @una had come, and after a time-out
+ *    nothing is taken for granted.
+ *
+ * When @una is lost again and no word is said about it, the timer tells.
+ */
+static bool rxo_comp_is_stale(const struct rxo_qp *qp, enum rxo_resp_kind kind)
+{
+	const struct rxo_req *req = &qp->req;
+
+	if (req->rnr_wait ||
+	    (req->psn == req->una && req->retry_psn == req->una))
+		return true;
+	return kind == RXO_RESP_RETRY && req->nak_heeded;
+}
+
+static void rxo_comp_nak(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			 enum rxo_resp_kind kind)
+{
+	struct rxo_req *req = &qp->req;
+
+	if (kind == RXO_RESP_RNR)
+		rxo_count(qp->dev, rcvd_rnr_naks);
+	else
+		rxo_count(qp->dev, rcvd_naks);
+	if (!rxo_comp_ack(qp, pkt->psn)) {
+		rxo_comp_read_again(qp);
+		return;
+	}
+	if (req->una != pkt->psn || !rxo_req_oldest(qp) ||
+	    qp->state == IB_QPS_ERR)
+		return;
+	if (rxo_comp_is_stale(qp, kind)) {
+		rxo_count(qp->dev, rcvd_stale_naks);
+		return;
+	}
+	if (kind == RXO_RESP_RNR) {
+		rxo_req_rnr(qp, pkt->syndrome & RXO_SYN_VALUE_MASK);
+	} else {
+		rxo_req_retry(qp);
+		req->nak_heeded = true;
+	}
 }
 
 static enum ib_wc_status rxo_comp_nak_status(u8 syndrome)
@@ -204,19 +255,8 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 			rxo_comp_read_again(qp);
 		break;
 	case RXO_RESP_RNR:
-		rxo_count(qp->dev, rcvd_rnr_naks);
-		if (!rxo_comp_ack(qp, pkt.psn))
-			rxo_comp_read_again(qp);
-		else if (req->una == pkt.psn && !req->rnr_wait &&
-			 rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
-			rxo_req_rnr(qp, pkt.syndrome & RXO_SYN_VALUE_MASK);
-		break;
 	case RXO_RESP_RETRY:
-		rxo_count(qp->dev, rcvd_naks);
-		if (!rxo_comp_ack(qp, pkt.psn))
-			rxo_comp_read_again(qp);
-		else if (rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
-			rxo_req_retry(qp);
+		rxo_comp_nak(qp, &pkt, kind);
 		break;
 	case RXO_RESP_ERROR:
 		rxo_count(qp->dev, rcvd_naks);

@@ -58,7 +58,8 @@ struct seq_file;
  * @unseen: responses to look at before a time-out counts; 0: none is over
  * @rnr_wait: the RNR timer runs
  * @read_retry: it went back, and no answer to what it sends again has begun
- * @retry_psn: with @read_retry, where to
+ * @nak_heeded: ... because of a sequence NAK
+ * @retry_psn: where it went back to
  * @drained: IB_EVENT_SQ_DRAINED was raised
  */
 struct rxo_req {
@@ -83,6 +84,7 @@ struct rxo_req {
 	u8 rnr_retries;
 	bool rnr_wait;
 	bool read_retry;
+	bool nak_heeded;
 	bool drained;
 	struct rxo_park park;
 };

@@ -40,6 +40,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	req->unseen = 0;
 	req->rnr_wait = false;
 	req->read_retry = false;
+	req->nak_heeded = false;
 	req->drained = false;
 	req->rd_wqes = 0;
 	req->rd_sent = 0;

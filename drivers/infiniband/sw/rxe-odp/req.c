@@ -375,6 +375,7 @@ void rxo_req_go_back(struct rxo_qp *qp)
 	req->rd_sent = 0;
 	req->cur = req->tail;
 	req->read_retry = true;
+	req->nak_heeded = false;
 	req->retry_psn = req->una;
 	rxo_qp_arm_retry(qp);
 }

@@ -44,6 +44,7 @@ struct rxo_dev;
 	op(rcvd_naks)                                                         \
 	op(rcvd_keepalives) /* the peer works on what we asked for */         \
 	op(rcvd_rnr_naks)                                                     \
+	op(rcvd_stale_naks) /* of what is sent again already */               \
 	op(rcvd_ghosts) /* responses to nothing outstanding */                \
 	op(retransmits) /* times a requester went back */                     \
 	op(timeouts)                                                          \

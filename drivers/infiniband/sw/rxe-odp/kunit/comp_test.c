@@ -52,6 +52,7 @@ static struct comp_env *comp_env_get(struct kunit *test)
 	qp->attr.retry_cnt = COMP_RETRIES;
 	qp->attr.max_rd_atomic = COMP_READS;
 	qp->req.retries = COMP_RETRIES;
+	qp->req.rnr_retries = COMP_RETRIES;
 	rxo_env_sq_psn(qp, COMP_PSN);
 	rxo_run_leave(qp);
 	rxo_run_kick(qp, RXO_EV_DOORBELL);
@@ -72,14 +73,14 @@ static void comp_follow(struct sk_buff *skb)
 	}
 }
 
-/* The answer to READ @i; those before the first are of what is long complete. */
-static void comp_answer(struct kunit *test, struct comp_env *c, int i)
+static void comp_give(struct kunit *test, struct comp_env *c, u8 opcode, int i,
+		      u8 syndrome)
 {
 	struct rxo_packet pkt = {
-		.opcode = RXO_RC | RXO_READ_RESP_ONLY,
+		.opcode = RXO_RC | opcode,
 		.pkey = RXO_PKEY_DEFAULT,
 		.psn = rxo_psn_add(COMP_PSN, i),
-		.syndrome = RXO_SYN_ACK | RXO_SYN_NO_CREDITS,
+		.syndrome = syndrome,
 	};
 	struct sk_buff *skb = rxo_env_skb();
 	size_t len;
@@ -94,10 +95,29 @@ static void comp_answer(struct kunit *test, struct comp_env *c, int i)
 	rxo_run_packet(&c->qp, skb, &pkt);
 }
 
+/* The answer to READ @i; those before the first are of what is long complete. */
+static void comp_answer(struct kunit *test, struct comp_env *c, int i)
+{
+	comp_give(test, c, RXO_READ_RESP_ONLY, i,
+		  RXO_SYN_ACK | RXO_SYN_NO_CREDITS);
+}
+
 /* Of a READ that was never asked for. */
 static void comp_junk(struct comp_env *c)
 {
 	comp_answer(c->test, c, COMP_READS);
+}
+
+/* READ @i was missed by the peer. */
+static void comp_nak(struct kunit *test, struct comp_env *c, int i)
+{
+	comp_give(test, c, RXO_ACK, i, RXO_SYN_NAK | RXO_NAK_PSN);
+}
+
+/* The longest time, which the test ends itself. */
+static void comp_rnr(struct kunit *test, struct comp_env *c, int i)
+{
+	comp_give(test, c, RXO_ACK, i, RXO_SYN_RNR);
 }
 
 static void comp_expect(struct kunit *test, struct comp_env *c, u32 complete,
@@ -209,11 +229,76 @@ static void comp_unseen_junk(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->junk, 1000 - 40);
 }
 
+/* A NAK that the wire doubles is heeded once; another one is another matter. */
+static void comp_naked_twice(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	comp_nak(test, c, 0);
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	/* After a time-out it may be of what was sent then. */
+	rxo_run_enter(&c->qp);
+	comp_time_over(c);
+	rxo_run_leave(&c->qp);
+	comp_expect(test, c, 0, 2, COMP_RETRIES - 2);
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 3, COMP_RETRIES - 3);
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 3, COMP_RETRIES - 3);
+	/* The next packet is missing. */
+	comp_answer(test, c, 0);
+	comp_nak(test, c, 1);
+	comp_expect(test, c, 1, 4, COMP_RETRIES - 1);
+	comp_nak(test, c, 1);
+	comp_expect(test, c, 1, 4, COMP_RETRIES - 1);
+}
+
+static void comp_expect_rnr(struct kunit *test, struct comp_env *c, bool wait,
+			    u32 retries)
+{
+	KUNIT_EXPECT_EQ(test, c->qp.req.rnr_wait, wait);
+	KUNIT_EXPECT_EQ(test, c->qp.req.rnr_retries, retries);
+}
+
+/* So is one of a peer that is not ready; what that says of the same again is new. */
+static void comp_rnr_twice(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	comp_rnr(test, c, 0);
+	comp_expect_rnr(test, c, true, COMP_RETRIES - 1);
+	/* What was on its way behind it. */
+	comp_nak(test, c, 0);
+	comp_rnr(test, c, 0);
+	comp_expect(test, c, 0, 2, COMP_RETRIES - 1);
+	comp_expect_rnr(test, c, true, COMP_RETRIES - 1);
+	/* It is here when the wait is over, and nothing was sent again. */
+	rxo_run_enter(&c->qp);
+	comp_rnr(test, c, 0);
+	rxo_run_kick(&c->qp, RXO_EV_RNR);
+	rxo_run_leave(&c->qp);
+	comp_expect_rnr(test, c, false, COMP_RETRIES - 1);
+	comp_expect(test, c, 0, 2, COMP_RETRIES - 1);
+	/* It has come there, so this one is of a new loss. */
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 3, COMP_RETRIES - 2);
+	comp_rnr(test, c, 0);
+	comp_expect(test, c, 0, 4, COMP_RETRIES - 2);
+	comp_expect_rnr(test, c, true, COMP_RETRIES - 2);
+}
+
 static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_asks_once),
 	KUNIT_CASE(comp_doubled),
 	KUNIT_CASE(comp_unseen),
 	KUNIT_CASE(comp_unseen_junk),
+	KUNIT_CASE(comp_naked_twice),
+	KUNIT_CASE(comp_rnr_twice),
 	{}
 };
 
