@@ -132,6 +132,19 @@ static int rxo_qp_check_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 	return 0;
 }
 
+/* What waits for its answer waits as long as is said now. */
+static void rxo_qp_set_timeout(struct rxo_qp *qp, u8 timeout)
+{
+	struct rxo_req *req = &qp->req;
+
+	rxo_run_assert(qp);
+	qp->attr.timeout = timeout;
+	/* To arm it again would leave it at the old time, which may be hours away. */
+	hrtimer_cancel(&qp->retry_timer);
+	if (req->psn != req->una && !req->rnr_wait)
+		rxo_qp_arm_retry(qp);
+}
+
 static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 			    int mask)
 {
@@ -157,8 +170,6 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 		own->path_mtu = attr->path_mtu;
 		qp->mtu = ib_mtu_enum_to_int(attr->path_mtu);
 	}
-	if (mask & IB_QP_TIMEOUT)
-		own->timeout = attr->timeout;
 	if (mask & IB_QP_RETRY_CNT) {
 		own->retry_cnt = attr->retry_cnt;
 		req->retries = attr->retry_cnt;
@@ -180,6 +191,8 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 		req->una = own->sq_psn;
 		req->ack_psn = own->sq_psn;
 	}
+	if (mask & IB_QP_TIMEOUT)
+		rxo_qp_set_timeout(qp, attr->timeout);
 	if (mask & IB_QP_MAX_QP_RD_ATOMIC)
 		own->max_rd_atomic = attr->max_rd_atomic;
 	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)

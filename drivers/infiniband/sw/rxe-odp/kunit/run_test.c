@@ -462,6 +462,45 @@ static void timer_retry_rearm(struct kunit *test)
 	rxo_run_leave(qp);
 }
 
+/* A new time is true for what waits already. */
+static void timer_retry_modified(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct ib_qp_attr attr = { .timeout = 22 }; /* 17 s */
+	struct rxo_qp *qp = &r->qp;
+
+	qp->ib.qp_type = IB_QPT_RC;
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_SQD;
+	qp->attr.timeout = 31; /* hours */
+	qp->req.retries = 7;
+	qp->req.una = 5;
+	qp->req.psn = 6;
+	rxo_qp_arm_retry(qp);
+	rxo_run_leave(qp);
+
+	KUNIT_EXPECT_EQ(test, 0,
+			rxo_qp_modify(&qp->ib, &attr, IB_QP_TIMEOUT, NULL));
+	rxo_run_enter(qp);
+	KUNIT_EXPECT_TRUE(test, hrtimer_is_queued(&qp->retry_timer));
+	KUNIT_EXPECT_EQ(test, hrtimer_get_expires(&qp->retry_timer),
+			qp->retry_at);
+	KUNIT_EXPECT_LT(test, ktime_to_ns(ktime_sub(qp->retry_at, ktime_get())),
+			18 * NSEC_PER_SEC);
+	rxo_run_leave(qp);
+
+	/* Never */
+	attr.timeout = 0;
+	KUNIT_EXPECT_EQ(test, 0,
+			rxo_qp_modify(&qp->ib, &attr, IB_QP_TIMEOUT, NULL));
+	KUNIT_EXPECT_FALSE(test, hrtimer_is_queued(&qp->retry_timer));
+	/* From now on */
+	attr.timeout = 22;
+	KUNIT_EXPECT_EQ(test, 0,
+			rxo_qp_modify(&qp->ib, &attr, IB_QP_TIMEOUT, NULL));
+	KUNIT_EXPECT_TRUE(test, hrtimer_is_queued(&qp->retry_timer));
+}
+
 /* A SEND to nowhere. */
 static void timer_post_send(struct run_env *r)
 {
@@ -607,6 +646,7 @@ static struct kunit_case run_cases[] = {
 	KUNIT_CASE(run_race),
 	KUNIT_CASE(run_later),
 	KUNIT_CASE(timer_retry_rearm),
+	KUNIT_CASE(timer_retry_modified),
 	KUNIT_CASE(timer_retry_exceeded),
 	KUNIT_CASE(timer_rnr),
 	KUNIT_CASE(timer_alive),
