@@ -51,6 +51,7 @@ void rxo_alive_reset(struct rxo_qp *qp)
 	hrtimer_cancel(&qp->alive.timer);
 	rxo_alive_count(qp, false);
 	qp->alive.peer_usec = 0;
+	qp->alive.unasked = 0;
 }
 
 /* As late as it may be the next time. */
@@ -78,12 +79,29 @@ static void rxo_alive_arm(struct rxo_qp *qp, u32 usec)
 		      HRTIMER_MODE_REL_SOFT);
 }
 
+/*
+ * What the peer has let us know fades: it may have been a late copy that looked like
+ * asking again. Not within a wait, as to ask costs the peer a retry, and some get theirs
+ * back only by progress.
+ */
+static void rxo_alive_fade(struct rxo_qp *qp)
+{
+	struct rxo_alive *alive = &qp->alive;
+
+	if (!alive->peer_usec || alive->unasked < RXO_ALIVE_PER_TIMEOUT)
+		return;
+	alive->unasked = 0;
+	alive->peer_usec = min_t(u64, 2ull * alive->peer_usec, U32_MAX);
+	rxo_count(qp->dev, peers_calmed);
+}
+
 void rxo_alive_start(struct rxo_qp *qp)
 {
 	rxo_run_assert(qp);
 	/* Only who asks for acknowledgements counts the time. */
 	if (qp->transport != RXO_RC)
 		return;
+	rxo_alive_fade(qp);
 	qp->alive.told = ktime_get();
 	if (hrtimer_is_queued(&qp->alive.timer))
 		return;
@@ -119,6 +137,7 @@ void rxo_alive_beat(struct rxo_qp *qp)
 	rxo_count(qp->dev, sent_keepalives);
 	rxo_ack(qp, rxo_psn_add(psn, -1));
 	qp->alive.told = ktime_get();
+	qp->alive.unasked++;
 	rxo_alive_arm(qp, min(rxo_alive_limit(qp), 2 * qp->alive.usec));
 }
 
@@ -137,6 +156,7 @@ void rxo_alive_heard(struct rxo_qp *qp)
 	/* What was under way when the wait began says nothing. */
 	if (usec < RXO_ALIVE_PER_TIMEOUT * RXO_ALIVE_MIN_USEC)
 		return;
+	alive->unasked = 0;
 	if (alive->peer_usec && alive->peer_usec <= usec)
 		return;
 	alive->peer_usec = usec;

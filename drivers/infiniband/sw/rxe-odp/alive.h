@@ -22,6 +22,7 @@ struct rxo_qp;
  * @timer: when to tell the peer again
  * @usec: ... since the last time, in this wait
  * @peer_usec: the peer's ACK timeout, as far as it has let us know; 0: it has not
+ * @unasked: times it was told since it last asked again
  * @told: when it was told last, or the wait began
  * @counted: in the device's count of those that tell
  */
@@ -29,6 +30,7 @@ struct rxo_alive {
 	struct hrtimer timer;
 	u32 usec;
 	u32 peer_usec;
+	u32 unasked;
 	ktime_t told;
 	bool counted;
 };

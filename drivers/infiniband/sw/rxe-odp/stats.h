@@ -24,6 +24,7 @@ struct rxo_dev;
 	op(sent_naks)                                                         \
 	op(sent_keepalives) /* the responder waits for a page */              \
 	op(peers_in_a_hurry) /* did not wait for a keepalive */               \
+	op(peers_calmed) /* ... and did in a whole wait since */              \
 	op(sent_rnr_naks)                                                     \
 	op(sent_read_resps)                                                   \
 	op(reads_set_aside) /* while an older one is answered again */        \

@@ -14,6 +14,8 @@
 #include "../req.h"
 #include "../run.h"
 #include "../swqe.h"
+#include "../wire/packet.h"
+#include "../wire/psn.h"
 #include "../wire/rc.h"
 #include "env.h"
 
@@ -635,6 +637,77 @@ static void timer_alive(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->env->dev.waiting), 0);
 }
 
+/*
+ * The responder waits, tells the peer so many times, and is @asked again so many
+ * microseconds after the last of them, if that is not 0.
+ */
+static void timer_alive_wait(struct kunit *test, struct rxo_qp *qp, u32 times,
+			     u32 asked)
+{
+	/* A duplicate. */
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_SEND_ONLY,
+		.pkey = RXO_PKEY_DEFAULT,
+		.psn = RXO_PSN_MASK,
+	};
+	struct sk_buff *skb;
+
+	rxo_run_enter(qp);
+	qp->resp.park.state = RXO_PARK_WAITING;
+	rxo_alive_start(qp);
+	while (times--)
+		rxo_alive_beat(qp);
+	if (asked) {
+		skb = rxo_env_skb();
+		KUNIT_ASSERT_NOT_NULL(test, skb);
+		skb_put_zero(skb, RXO_ENV_BYTES);
+		skb_trim(skb, rxo_packet_build(&pkt, skb->data) + RXO_ICRC_LEN);
+		rxo_run_packet(qp, skb, &pkt);
+		qp->alive.told = ktime_sub_us(ktime_get(), asked);
+		rxo_alive_heard(qp);
+	}
+	qp->resp.park.state = RXO_PARK_NONE;
+	rxo_run_leave(qp);
+}
+
+/* A peer that has asked early once, and then not any more, is not told early for ever. */
+static void timer_alive_fades(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct rxo_qp *qp = &r->qp;
+	u32 i, usec;
+
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 20;
+	rxo_run_leave(qp);
+	timer_alive_wait(test, qp, 0, 1000);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_in_a_hurry),
+			1);
+	usec = qp->alive.peer_usec;
+	KUNIT_EXPECT_GE(test, usec, 1000);
+
+	/* Told more rarely than that it might not have asked yet. */
+	timer_alive_wait(test, qp, 3, 0);
+	timer_alive_wait(test, qp, 0, 0);
+	KUNIT_EXPECT_EQ(test, qp->alive.peer_usec, usec);
+	/* It asks again: the hurry is true. */
+	timer_alive_wait(test, qp, 100, usec + 1000);
+	timer_alive_wait(test, qp, 0, 0);
+	KUNIT_EXPECT_EQ(test, qp->alive.peer_usec, usec);
+
+	for (i = 0; i < 7; i++)
+		timer_alive_wait(test, qp, 10, 0);
+	timer_alive_wait(test, qp, 10, 0);
+	/* As if it had never been. */
+	KUNIT_EXPECT_EQ(test, qp->alive.usec, 16000);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_calmed), 7);
+	timer_alive_wait(test, qp, 0, 3000);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_in_a_hurry),
+			2);
+	KUNIT_EXPECT_LT(test, qp->alive.peer_usec, 16000);
+}
+
 static struct kunit_case run_cases[] = {
 	KUNIT_CASE(run_once),
 	KUNIT_CASE(run_budget),
@@ -650,6 +723,7 @@ static struct kunit_case run_cases[] = {
 	KUNIT_CASE(timer_retry_exceeded),
 	KUNIT_CASE(timer_rnr),
 	KUNIT_CASE(timer_alive),
+	KUNIT_CASE(timer_alive_fades),
 	{}
 };
 
