@@ -69,14 +69,15 @@ static void much_lost(void)
 }
 
 /*
- * One way, then the other: both at once lose half of all round trips, and eight in a
- * row, which are an error, too often for a test.
+ * One way, then the other: both at once lose half of all round trips. And rarely many in
+ * a row (after a loss 15 % are lost, else 36 %): eight are an error, which RC is right to
+ * report, and by pure chance an hour of this would see it now and then.
  */
 static void a_third_lost(void)
 {
 	setup(soon());
 	for (int i = 0; i < 2; i++) {
-		wire_netem(&end[i], "loss 30%");
+		wire_netem(&end[i], "loss gemodel 36% 85%");
 		wire_netem(&end[!i], NULL);
 		traffic(2);
 	}
