@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A page that takes a millisecond, a tenth of a second or three seconds to come, on
+ * either side of every operation, and a requester whose ACK timeout is an ordinary one
+ * or far too short. With the first nothing times out and nothing is sent twice, by the
+ * counters; with the second all ends well, and they tell what it took.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ops.h"
+#include "slow.h"
+#include "test.h"
+
+#define LEN (3 * PAGE + 99)
+#define ORDINARY 14	/* 67 ms */
+#define HURRY 8		/* 1 ms */
+
+enum { WRITE = 1, SEND = 2, ATOMIC = 4, READ = 8, OPS = 4, ALL = 15 };
+
+struct row {
+	unsigned int ops;
+	bool remote;		/* is slow, else the local side */
+	bool midst;		/* only a page in the midst is, and what surrounds it is there */
+	unsigned int ms;
+	uint8_t timeout, retry;
+	uint8_t peer_timeout;	/* 0: the same */
+};
+
+/* One operation on a connection of its own. */
+struct flow {
+	struct slow s;
+	unsigned int op;
+	const char *name;
+	size_t l_at, r_at;
+	uint64_t add;
+	bool done;
+};
+
+static struct flow flows[OPS];
+static unsigned int n_flows;
+
+static void flow_open(const struct row *row, unsigned int op, const char *name)
+{
+	struct flow *f = &flows[n_flows++];
+	struct qp_opt opt = opt_rc;
+	struct slow *s = &f->s;
+
+	opt.timeout = row->timeout;
+	opt.retry = row->retry;
+	slow_open(s, &opt, row->remote);
+	if (row->peer_timeout) {
+		ep_destroy(&s->p.b);
+		opt.timeout = row->peer_timeout;
+		ep_create(&s->p.b, &s->p.nb, &opt);
+		ep_set_state(&s->p.a, IBV_QPS_RESET);
+		ep_join(&s->p.a, &s->p.b);
+	}
+	f->op = op;
+	f->name = name;
+	f->l_at = rnd_range(0, PAGE - 1) | 1;
+	f->r_at = rnd_range(0, PAGE - 1) | 1;
+	if (op == ATOMIC)
+		f->r_at &= ~7ul;
+	f->add = rnd();
+	s->late = row->ms;
+	if (row->midst) {
+		slow_bring(s, 0, 2);
+		slow_bring(s, 3, SLOW_PAGES - 3);
+		/* The device has what comes first, and so begins. */
+		do_read(&s->p.a, s->l, 0, s->r, 0, 2 * PAGE);
+	}
+}
+
+static void flow_post(struct flow *f)
+{
+	struct slow *s = &f->s;
+	struct wr w;
+
+	switch (f->op) {
+	case WRITE:
+	case READ:
+		q_rdma(&s->p.a, f->op == READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, 1,
+		       s->l, f->l_at, s->r, f->r_at, LEN);
+		break;
+	case SEND:
+		q_recv(&s->p.b, 2, s->r, f->r_at, LEN);
+		q_send(&s->p.a, 1, s->l, f->l_at, LEN);
+		break;
+	case ATOMIC:
+		wr_init(&w, IBV_WR_ATOMIC_FETCH_AND_ADD, 1);
+		wr_sge(&w, s->l, f->l_at, 8);
+		wr_atomic(&w, s->r, f->r_at, f->add, 0);
+		wr_post(&s->p.a, &w);
+		break;
+	}
+}
+
+/* An atomic is done once, however often it was asked for. */
+static void flow_moved(struct flow *f)
+{
+	struct slow *s = &f->s;
+	uint64_t old, new;
+
+	switch (f->op) {
+	case SEND:
+		wc_ok(s->p.b.rcq, 2);
+		/* fall through */
+	case WRITE:
+		buf_moved(s->r, f->r_at, s->l, f->l_at, LEN);
+		break;
+	case READ:
+		buf_moved(s->l, f->l_at, s->r, f->r_at, LEN);
+		break;
+	case ATOMIC:
+		memcpy(&old, s->r->want + f->r_at, 8);
+		new = old + f->add;
+		buf_holds(s->l, f->l_at, &old, 8);
+		buf_holds(s->r, f->r_at, &new, 8);
+		break;
+	}
+}
+
+/* Each is done without an error, but not before its page is there. */
+static void await_flows(void)
+{
+	uint64_t end = now_ms() + WAIT_MS;
+	unsigned int left = n_flows;
+	struct ibv_wc wc;
+
+	while (left) {
+		for (struct flow *f = flows; f < flows + n_flows; f++) {
+			if (f->done || !wc_poll(f->s.p.a.scq, &wc, 0))
+				continue;
+			check(wc.status == IBV_WC_SUCCESS, "%s: %s", f->name,
+			      ibv_wc_status_str(wc.status));
+			check(f->s.asked && f->s.serve, "%s was done without its page",
+			      f->name);
+			f->done = true;
+			left--;
+		}
+		check(now_ms() < end, "%u of %u are not done", left, n_flows);
+		sleep_ms(1);
+	}
+}
+
+/* A part of the answer has gone out, and no ACK may come before the rest. */
+static bool is_silent(const struct row *row)
+{
+	return row->midst && row->ops & READ;
+}
+
+static void try(const struct row *row)
+{
+	static const char *const names[OPS] = { "WRITE", "SEND", "ATOMIC", "READ" };
+	long told, timeouts, again;
+
+	for (unsigned int i = 0; i < OPS; i++)
+		if (row->ops & 1u << i)
+			flow_open(row, 1u << i, names[i]);
+	told = hw_counter(cfg.peer, "sent_keepalives");
+	timeouts = hw_counter(cfg.dev, "timeouts");
+	again = hw_counter(cfg.dev, "retransmits");
+	for (unsigned int i = 0; i < n_flows; i++)
+		flow_post(&flows[i]);
+	await_flows();
+	for (unsigned int i = 0; i < n_flows; i++)
+		flow_moved(&flows[i]);
+	for (unsigned int i = 0; i < n_flows; i++)
+		slow_close(&flows[i].s);
+	told = hw_counter(cfg.peer, "sent_keepalives") - told;
+	if (row->remote && row->ms >= 100 && !is_silent(row))
+		check(told || !slow_ours(cfg.peer), "the peer is not told");
+	/* Not all drivers count. */
+	if (timeouts < 0)
+		return;
+	timeouts = hw_counter(cfg.dev, "timeouts") - timeouts;
+	again = hw_counter(cfg.dev, "retransmits") - again;
+	printf("# timeout %u, %s page after %u ms: %ld keepalives, %ld timeouts, %ld retransmits\n",
+	       row->timeout, row->remote ? "remote" : "local", row->ms, told, timeouts,
+	       again);
+	if (row->timeout >= ORDINARY && !is_silent(row))
+		check(!timeouts && !again, "%ld timeouts, %ld retransmits", timeouts, again);
+}
+
+static void patient(bool remote, unsigned int ms)
+{
+	try(&(struct row){ .ops = ALL, .remote = remote, .ms = ms, .timeout = ORDINARY,
+			   .retry = 7 });
+}
+
+static void hurried(unsigned int ops, bool remote, unsigned int ms, uint8_t peer_timeout)
+{
+	try(&(struct row){ .ops = ops, .remote = remote, .ms = ms,
+			   .timeout = slow_kernel() ? 12 : HURRY, .retry = 7,
+			   .peer_timeout = peer_timeout });
+}
+
+#define TIMES(ms)							\
+	static void remote_##ms##_ms(void) { patient(true, ms); }	\
+	static void local_##ms##_ms(void) { patient(false, ms); }	\
+	static void remote_##ms##_ms_hurry(void) { hurried(ALL, true, ms, 0); }	\
+	static void local_##ms##_ms_hurry(void) { hurried(ALL, false, ms, 0); }
+
+TIMES(1)
+TIMES(100)
+TIMES(3000)
+
+#define CASES(ms)							\
+	CASE(remote_##ms##_ms), CASE(local_##ms##_ms),			\
+	CASE(remote_##ms##_ms_hurry), CASE(local_##ms##_ms_hurry)
+
+/* Nor does b know of a's hurry: it learns from a's asking again, and that is cheap. */
+static void secret_hurry(void)
+{
+	long learnt = hw_counter(cfg.peer, "peers_in_a_hurry");
+
+	hurried(WRITE, true, 900, 20);
+	/* There a's hurry is no greater than what b expects of anybody. */
+	if (learnt >= 0 && !slow_kernel())
+		check(hw_counter(cfg.peer, "peers_in_a_hurry") > learnt,
+		      "b has not noticed");
+}
+
+/* Not one time-out in the second it takes, whoever does not count them. */
+static void without_a_retry(void)
+{
+	try(&(struct row){ .ops = SEND, .remote = true, .ms = 900, .timeout = 17 });
+}
+
+static void midst(void)
+{
+	try(&(struct row){ .ops = WRITE | SEND, .remote = true, .midst = true, .ms = 900,
+			   .timeout = ORDINARY, .retry = 7 });
+}
+
+/* There a has to be patient, and asks again. */
+static void midst_of_read(void)
+{
+	try(&(struct row){ .ops = READ, .remote = true, .midst = true, .ms = 100,
+			   .timeout = ORDINARY, .retry = 7 });
+}
+
+TEST_MAIN(CASES(1), CASES(100), CASES(3000), CASE(secret_hurry), CASE(without_a_retry),
+	  CASE(midst), CASE(midst_of_read))
