@@ -16,13 +16,11 @@ static struct buf src, dst;
 
 static void setup(void)
 {
-	struct ibv_srq_init_attr init = { .attr = { .max_wr = 16, .max_sge = 1 } };
 	struct qp_opt opt = opt_rc;
 
 	nic_open(&na, cfg.dev);
 	nic_open(&nb, cfg.peer);
-	srq = ibv_create_srq(nb.pd, &init);
-	check(srq, "ibv_create_srq: %s", strerror(errno));
+	srq = srq_new(&nb, 16);
 	opt.srq = srq;
 	for (int i = 0; i < 2; i++) {
 		ep_create(&a[i], &na, &opt_rc);
@@ -49,7 +47,7 @@ static void teardown(void)
 		ep_destroy(&a[i]);
 		ep_destroy(&b[i]);
 	}
-	check(!ibv_destroy_srq(srq), "ibv_destroy_srq");
+	srq_free(srq);
 	buf_free(&src);
 	buf_free(&dst);
 	nic_close(&na);

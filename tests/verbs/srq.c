@@ -21,17 +21,11 @@ static struct buf src, dst;
 
 static void setup(uint32_t max_wr)
 {
-	struct ibv_srq_init_attr init = {
-		.attr = { .max_wr = max_wr, .max_sge = 4 },
-	};
 	struct qp_opt opt = opt_rc;
 
 	nic_open(&na, cfg.dev);
 	nic_open(&nb, cfg.peer);
-	srq = ibv_create_srq(nb.pd, &init);
-	check(srq, "ibv_create_srq: %s", strerror(errno));
-	check(init.attr.max_wr >= max_wr, "srq of %u instead of %u",
-	      init.attr.max_wr, max_wr);
+	srq = srq_new(&nb, max_wr);
 	rcq = cq_new(&nb, 256);
 	for (int i = 0; i < QPS; i++) {
 		ep_create(&a[i], &na, &opt_rc);
@@ -48,16 +42,13 @@ static void setup(uint32_t max_wr)
 
 static void teardown(void)
 {
-	int ret;
-
 	buf_check(&src, "source");
 	buf_check(&dst, "target");
 	for (int i = 0; i < QPS; i++) {
 		ep_destroy(&a[i]);
 		ep_destroy(&b[i]);
 	}
-	ret = ibv_destroy_srq(srq);
-	check(!ret, "ibv_destroy_srq: %s", strerror(ret));
+	srq_free(srq);
 	cq_free(rcq);
 	buf_free(&src);
 	buf_free(&dst);

@@ -21,14 +21,16 @@ static struct nic na, nb;
 static struct ep a, b;
 static struct ibv_ah *ah;
 static struct buf src, dst;
+static struct ibv_srq *srq;
 static size_t mtu;
 
-static void setup(void)
+static void setup_with(bool shared)
 {
 	struct ibv_ah_attr attr = { .is_global = 1, .port_num = PORT };
 	struct qp_opt opt = opt_rc;
 
 	opt.type = IBV_QPT_UD;
+	opt.inline_data = 200;
 	nic_open(&na, cfg.dev);
 	nic_open(&nb, cfg.peer);
 	if (!na.attr.orig_attr.max_ah)
@@ -37,6 +39,8 @@ static void setup(void)
 	    !(na.attr.odp_caps.per_transport_caps.ud_odp_caps & IBV_ODP_SUPPORT_SEND))
 		skip("no ODP for UD");
 	ep_create(&a, &na, &opt);
+	if (shared)
+		srq = opt.srq = srq_new(&nb, 64);
 	ep_create(&b, &nb, &opt);
 	ep_datagram(&a, QKEY);
 	ep_datagram(&b, QKEY);
@@ -50,6 +54,11 @@ static void setup(void)
 	buf_new_cold(&dst, 16 * PAGE);
 	buf_reg(&src, &na, ACCESS_ALL);
 	buf_reg(&dst, &nb, ACCESS_ALL);
+}
+
+static void setup(void)
+{
+	setup_with(false);
 }
 
 static bool is_in_debugfs(void)
@@ -66,21 +75,29 @@ static void teardown(void)
 	check(!is_in_debugfs(), "the AH is still in debugfs");
 	ep_destroy(&a);
 	ep_destroy(&b);
+	if (srq)
+		srq_free(srq);
 	buf_free(&src);
 	buf_free(&dst);
 	nic_close(&na);
 	nic_close(&nb);
 }
 
-static void post_to(struct ibv_ah *to, struct wr *w, uint64_t id, size_t off, size_t len,
-		    uint32_t qpn, uint32_t qkey)
+static void wr_datagram(struct wr *w, uint64_t id, struct ibv_ah *to, uint32_t qpn,
+			uint32_t qkey)
 {
 	wr_init(w, IBV_WR_SEND_WITH_IMM, id);
-	wr_sge(w, &src, off, len);
 	w->wr.imm_data = htonl(id);
 	w->wr.wr.ud.ah = to;
 	w->wr.wr.ud.remote_qpn = qpn;
 	w->wr.wr.ud.remote_qkey = qkey;
+}
+
+static void post_to(struct ibv_ah *to, struct wr *w, uint64_t id, size_t off, size_t len,
+		    uint32_t qpn, uint32_t qkey)
+{
+	wr_datagram(w, id, to, qpn, qkey);
+	wr_sge(w, &src, off, len);
 	wr_post(&a, w);
 }
 
@@ -182,11 +199,8 @@ static void too_long(void)
 
 	setup();
 	q_recv(&b, 1, &dst, 77, 3 * PAGE);
-	wr_init(&w, IBV_WR_SEND, 2);
+	wr_datagram(&w, 2, ah, b.qp->qp_num, QKEY);
 	wr_sge(&w, &src, 5, mtu + 1);
-	w.wr.wr.ud.ah = ah;
-	w.wr.wr.ud.remote_qpn = b.qp->qp_num;
-	w.wr.wr.ud.remote_qkey = QKEY;
 	if (!ibv_post_send(a.qp, &w.wr, &bad)) {
 		wc = wc_wait(a.scq);
 		check(wc.status == IBV_WC_LOC_LEN_ERR || wc.status == IBV_WC_LOC_QP_OP_ERR,
@@ -222,6 +236,91 @@ static void own_qkey(void)
 	post(&w, 1, 5, 100, 1u << 31 | 99);
 	wc_ok(a.scq, 1);
 	arrived(1, 77, 5, 100);
+	teardown();
+}
+
+/*
+ * @n bytes from as many pieces as there may be, and into as many, the header in several
+ * of them. Inline pieces are taken when posted: they need no key, and may change.
+ */
+static void in_pieces(uint64_t id, size_t n, bool is_inline)
+{
+	size_t left = n, at = 0, room;
+	uint8_t sent[n];
+	struct wr w;
+	struct rr r;
+
+	rr_init(&r, id);
+	for (unsigned int i = 0; i < b.opt.sge; i++) {
+		room = i == b.opt.sge - 1 ? n + GRH : rnd_range(1, 20);
+		rr_sge(&r, &dst, i * PAGE + rnd_range(1, 99), room);
+	}
+	wr_datagram(&w, id, ah, b.qp->qp_num, QKEY);
+	for (unsigned int i = 0; i < a.opt.sge; i++) {
+		size_t len = i == a.opt.sge - 1 ? left : rnd_range(0, left);
+		size_t from = off_for(&src, len);
+
+		wr_sge(&w, &src, from, len);
+		memcpy(sent + n - left, src.want + from, len);
+		left -= len;
+		if (is_inline)
+			w.sge[i].lkey = rnd();
+	}
+	if (is_inline)
+		w.wr.send_flags |= IBV_SEND_INLINE;
+	rr_post(&b, &r);
+	wr_post(&a, &w);
+	if (is_inline)
+		buf_refill(&src);
+	wc_ok(a.scq, id);
+	check(wc_ok(b.rcq, id).byte_len == n + GRH, "another length");
+	for (unsigned int i = 0; at < n + GRH; i++) {
+		uint64_t off = r.sge[i].addr - buf_addr(&dst, 0);
+
+		for (size_t k = 0; k < r.sge[i].length && at < n + GRH; k++, at++)
+			buf_holds(&dst, off + k,
+				  at < GRH ? dst.map + off + k : sent + at - GRH, 1);
+	}
+	buf_check(&dst, "target");
+}
+
+static void pieces(void)
+{
+	setup();
+	for (int i = 0; i < 20; i++)
+		in_pieces(i, rnd_range(1, mtu), false);
+	in_pieces(20, mtu, false);
+	teardown();
+}
+
+static void inline_pieces(void)
+{
+	setup();
+	for (int i = 0; i < 20; i++)
+		in_pieces(i, rnd_range(1, a.opt.inline_data), true);
+	in_pieces(20, a.opt.inline_data, true);
+	teardown();
+}
+
+/* Each takes the next entry; without one it is lost. */
+static void from_shared(void)
+{
+	struct wr w;
+	struct rr r;
+
+	setup_with(true);
+	for (int i = 0; i < 30; i++) {
+		rr_init(&r, i);
+		rr_sge(&r, &dst, i * 1200 + 3, 1000 + GRH);
+		rr_post_srq(srq, &r);
+	}
+	for (int i = 0; i < 31; i++)
+		post(&w, i, i * 501, 1000, QKEY);
+	for (int i = 0; i < 31; i++)
+		wc_ok(a.scq, i);
+	for (int i = 0; i < 30; i++)
+		arrived(i, i * 1200 + 3, i * 501, 1000);
+	wc_none(b.rcq);
 	teardown();
 }
 
@@ -326,9 +425,7 @@ static void to_slow(void)
 	buf_new(&dst, 16 * PAGE);
 	uffd = buf_withhold(&dst, O_CLOEXEC);
 	buf_reg(&dst, &nb, ACCESS_ALL);
-	was = malloc(dst.size);
-	check(was, "no memory");
-	memcpy(was, dst.want, dst.size);
+	was = buf_copy(&dst);
 	for (int i = 0; i < 50; i++)
 		q_recv(&b, i, &dst, i * 1200 + 3, 1000 + GRH);
 	for (int i = 0; i < 50; i++)
@@ -344,6 +441,34 @@ static void to_slow(void)
 	close(uffd);
 }
 
+/* Nor because that does which it comes from. */
+static void from_slow(void)
+{
+	uint8_t *was;
+	struct wr w;
+	int uffd;
+
+	need_odp();
+	setup();
+	was = buf_copy(&src);
+	uffd = buf_withhold(&src, O_CLOEXEC);
+	for (int i = 0; i < 50; i++)
+		q_recv(&b, i, &dst, i * 1200 + 3, 1000 + GRH);
+	for (int i = 0; i < 50; i++)
+		post(&w, i, i * 501, 1000, QKEY);
+	wc_none(a.scq);
+	wc_none(b.rcq);
+	buf_serve(&src, uffd, was);
+	for (int i = 0; i < 50; i++) {
+		wc_ok(a.scq, i);
+		arrived(i, i * 1200 + 3, i * 501, 1000);
+	}
+	free(was);
+	teardown();
+	close(uffd);
+}
+
 TEST_MAIN(CASE(sizes), CASE(wrong_qkey), CASE(own_qkey), CASE(no_receive), CASE(too_long),
-	  CASE(too_short_receives), CASE(many), CASE(two_targets), CASE(foreign_ah),
-	  CASE(to_slow))
+	  CASE(too_short_receives), CASE(many), CASE(pieces), CASE(inline_pieces),
+	  CASE(from_shared), CASE(two_targets), CASE(foreign_ah), CASE(to_slow),
+	  CASE(from_slow))

@@ -130,6 +130,24 @@ void cq_free(struct ibv_cq *cq)
 	check(!ret, "ibv_destroy_cq: %s", strerror(ret));
 }
 
+struct ibv_srq *srq_new(struct nic *nic, uint32_t max_wr)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = max_wr, .max_sge = 4 } };
+	struct ibv_srq *srq = ibv_create_srq(nic->pd, &init);
+
+	check(srq, "ibv_create_srq of %u: %s", max_wr, strerror(errno));
+	check(init.attr.max_wr >= max_wr, "srq of %u instead of %u", init.attr.max_wr,
+	      max_wr);
+	return srq;
+}
+
+void srq_free(struct ibv_srq *srq)
+{
+	int ret = ibv_destroy_srq(srq);
+
+	check(!ret, "ibv_destroy_srq: %s", strerror(ret));
+}
+
 void ep_create(struct ep *e, struct nic *nic, const struct qp_opt *opt)
 {
 	struct ibv_qp_init_attr_ex init = {

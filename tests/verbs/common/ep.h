@@ -76,6 +76,8 @@ long hw_counter(const char *dev, const char *name);
 
 struct ibv_cq *cq_new(struct nic *nic, int cqe);
 void cq_free(struct ibv_cq *cq);
+struct ibv_srq *srq_new(struct nic *nic, uint32_t max_wr);
+void srq_free(struct ibv_srq *srq);
 
 void ep_create(struct ep *e, struct nic *nic, const struct qp_opt *opt);
 void ep_destroy(struct ep *e);

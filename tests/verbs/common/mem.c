@@ -105,6 +105,14 @@ int buf_withhold(struct buf *b, int flags)
 	return fd;
 }
 
+void *buf_copy(const struct buf *b)
+{
+	void *copy = malloc(b->size);
+
+	check(copy, "no memory for a copy of %zu bytes", b->size);
+	return memcpy(copy, b->want, b->size);
+}
+
 void buf_serve(const struct buf *b, int uffd, const void *bytes)
 {
 	struct uffdio_copy copy = {

@@ -59,6 +59,8 @@ void buf_untouch(struct buf *b);
  * where the kernel has none.
  */
 int buf_withhold(struct buf *b, int flags);
+/* What it must hold now, to serve it from when that has changed; the caller frees it. */
+void *buf_copy(const struct buf *b);
 /* Serve all of its pages: @bytes are as many as @b has. */
 void buf_serve(const struct buf *b, int uffd, const void *bytes);
 
