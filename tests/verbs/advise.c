@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Prefetch by ibv_advise_mr(): every advice, what it brings in, and the errors of
- * the manual page. Whatever it says, the data are right afterwards.
+ * Prefetch by ibv_advise_mr(): every advice, what it brings in, for the device to use
+ * without another fault, and the errors. Whatever it says, the data are right afterwards.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,8 +31,9 @@ static void setup(unsigned int access)
 	buf_reg(&l, &p.na, ACCESS_ALL);
 	buf_untouch(&r);
 	buf_reg(&r, &p.nb, access);
-	ret = advise(p.na.pd, IBV_ADVISE_MR_ADVICE_PREFETCH, IBV_ADVISE_MR_FLAG_FLUSH,
-		     buf_addr(&l, 0), PAGE, l.lkey);
+	/* What comes after it is r's doing. */
+	ret = advise(p.na.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
+		     IBV_ADVISE_MR_FLAG_FLUSH, buf_addr(&l, 0), l.size, l.lkey);
 	if (ret == EOPNOTSUPP || ret == ENOSYS || ret == ENOTSUP)
 		skip("ibv_advise_mr: %s", strerror(ret));
 	check(!ret, "ibv_advise_mr: %s", strerror(ret));
@@ -74,7 +75,40 @@ static void use_it(void)
 	buf_check(&r, "remote memory");
 }
 
-static void prefetch(enum ibv_advise_mr_advice advice)
+static long pages_faulted(void)
+{
+	return hw_counter(cfg.peer, "odp_pages_faulted");
+}
+
+/* How many faults an access to these bytes of r takes. */
+static long faults_of(bool writing, size_t off, size_t len)
+{
+	long parks = hw_counter(cfg.peer, "parks");
+	long faults = hw_counter(cfg.peer, "odp_faults");
+
+	if (writing)
+		do_write(&p.a, &l, 77, &r, off, len);
+	else
+		do_read(&p.a, &l, 77, &r, off, len);
+	parks = hw_counter(cfg.peer, "parks") - parks;
+	faults = hw_counter(cfg.peer, "odp_faults") - faults;
+	check(!parks == !faults, "%ld parks, %ld faults", parks, faults);
+	return faults;
+}
+
+static void has(bool writing, size_t off, size_t len)
+{
+	long faults = faults_of(writing, off, len);
+
+	check(!faults, "%ld faults where all was brought ahead", faults);
+}
+
+static void has_not(size_t off, size_t len)
+{
+	check(faults_of(false, off, len), "the device has what nobody asked for");
+}
+
+static void prefetch(enum ibv_advise_mr_advice advice, bool writing)
 {
 	setup(ACCESS_ALL);
 	good(advice, IBV_ADVISE_MR_FLAG_FLUSH, 2 * PAGE + 5, 5 * PAGE);
@@ -82,30 +116,63 @@ static void prefetch(enum ibv_advise_mr_advice advice)
 	      present(2 * PAGE, 6));
 	check(present(9 * PAGE, 6) == 0, "%u pages came in unasked",
 	      present(9 * PAGE, 6));
+	has(false, 2 * PAGE, 6 * PAGE);
+	if (writing)
+		has(true, 2 * PAGE, 6 * PAGE);
+	has_not(11 * PAGE + 9, 99);
 	use_it();
 	teardown();
 }
 
 static void for_reading(void)
 {
-	prefetch(IBV_ADVISE_MR_ADVICE_PREFETCH);
+	prefetch(IBV_ADVISE_MR_ADVICE_PREFETCH, false);
 }
 
 static void for_writing(void)
 {
-	prefetch(IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE);
+	prefetch(IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, true);
 }
 
+/* All of r, and @want pages of it are new to the device. */
+static void whole(enum ibv_advise_mr_advice advice, uint32_t flags, long want)
+{
+	long was = pages_faulted(), now;
+	uint64_t end = now_ms() + WAIT_MS;
+
+	good(advice, flags, 0, PAGES * PAGE);
+	do {
+		now = pages_faulted();
+	} while (!flags && now < was + want && now_ms() < end);
+	check(was < 0 || now == was + want, "%ld pages instead of %ld", now - was, want);
+}
+
+/* Nothing comes in that is not there, and the device gets what is. */
 static void without_faults(void)
 {
+	const enum ibv_advise_mr_advice advice = IBV_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT;
+
 	setup(ACCESS_ALL);
-	good(IBV_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT, IBV_ADVISE_MR_FLAG_FLUSH, 0,
-	     PAGES * PAGE);
+	whole(advice, IBV_ADVISE_MR_FLAG_FLUSH, 0);
 	check(present(0, PAGES) == 0, "%u pages came in", present(0, PAGES));
+	rnd_fill(r.want + 3 * PAGE, 5 * PAGE);
+	memcpy(r.map + 3 * PAGE, r.want + 3 * PAGE, 5 * PAGE);
+	whole(advice, IBV_ADVISE_MR_FLAG_FLUSH, 5);
+	check(present(0, PAGES) == 5, "%u pages are there", present(0, PAGES));
+	has(false, 3 * PAGE, 5 * PAGE);
+	has_not(9 * PAGE + 77, 99);
 	use_it();
-	good(IBV_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT, IBV_ADVISE_MR_FLAG_FLUSH, 0,
-	     PAGES * PAGE);
+	good(advice, IBV_ADVISE_MR_FLAG_FLUSH, 0, PAGES * PAGE);
 	use_it();
+	teardown();
+}
+
+static void arrives_in_the_background(void)
+{
+	setup(ACCESS_ALL);
+	whole(IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0, PAGES);
+	has(false, 0, PAGES * PAGE - 99);
+	has(true, 0, PAGES * PAGE - 99);
 	teardown();
 }
 
@@ -131,6 +198,71 @@ static void gone(void)
 		     buf_addr(&r, 0), PAGES * PAGE, r.lkey) == EFAULT,
 	      "a prefetch of unmapped memory");
 	check(mmap(r.map + 4 * PAGE, 4 * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED, "mmap");
+	use_it();
+	teardown();
+}
+
+#define PIECES 3
+
+static void pieces_of_r(struct ibv_sge sge[PIECES])
+{
+	for (int i = 0; i < PIECES; i++)
+		sge[i] = (struct ibv_sge) {
+			buf_addr(&r, (1 + 5 * i) * PAGE + 9), 2 * PAGE, r.lkey,
+		};
+}
+
+static int advise_pieces(struct ibv_sge sge[PIECES])
+{
+	return advise_all(p.nb.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
+			  IBV_ADVISE_MR_FLAG_FLUSH, sge, PIECES);
+}
+
+static void has_piece(int i)
+{
+	check(present((1 + 5 * i) * PAGE, 3) == 3, "piece %d is not there", i);
+	has(true, (1 + 5 * i) * PAGE + 9, 2 * PAGE);
+}
+
+static void several(void)
+{
+	struct ibv_sge sge[PIECES];
+	int ret;
+
+	setup(ACCESS_ALL);
+	pieces_of_r(sge);
+	ret = advise_pieces(sge);
+	check(!ret, "%d pieces: %s", PIECES, strerror(ret));
+	check(present(0, PAGES) == 3 * PIECES, "%u pages came in", present(0, PAGES));
+	for (int i = 0; i < PIECES; i++)
+		has_piece(i);
+	has_not(5 * PAGE, 99);
+	use_it();
+	teardown();
+}
+
+/* A key that is none is found at once; a page that is none does the others no harm. */
+static void one_of_several_is_bad(void)
+{
+	struct ibv_sge sge[PIECES];
+	int ret;
+
+	setup(ACCESS_ALL);
+	for (int i = 0; i < PIECES; i++) {
+		pieces_of_r(sge);
+		sge[i].lkey ^= 0x5500;
+		ret = advise_pieces(sge);
+		check(ret == ENOENT, "no such key: %s", strerror(ret));
+		check(!present(0, PAGES), "%u pages came in", present(0, PAGES));
+	}
+	check(!munmap(r.map + 7 * PAGE, PAGE), "munmap");
+	pieces_of_r(sge);
+	ret = advise_pieces(sge);
+	check(ret == EFAULT, "no page: %s", strerror(ret));
+	has_piece(0);
+	has_piece(2);
+	check(mmap(r.map + 7 * PAGE, PAGE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED, "mmap");
 	use_it();
 	teardown();
@@ -166,6 +298,26 @@ static void errors(void)
 	/* A read-only MR can be prefetched for reading. */
 	good(rd, IBV_ADVISE_MR_FLAG_FLUSH, 5, 3 * PAGE);
 	check(present(0, 4) == 4, "nothing came in");
+	teardown();
+}
+
+/* Keys that are good for other things. */
+static void other_keys(void)
+{
+	const enum ibv_advise_mr_advice rd = IBV_ADVISE_MR_ADVICE_PREFETCH;
+	struct ibv_mw *mw;
+	struct ibv_mr *mr;
+
+	setup(ACCESS_ALL);
+	mr = mr_try(&p.nb, r.map, PAGE, (uintptr_t)r.map, ACCESS_ALL, MODE_PINNED);
+	check(mr, "ibv_reg_mr: %s", strerror(errno));
+	bad(EOPNOTSUPP, p.nb.pd, rd, (uintptr_t)r.map, PAGE, mr->lkey, "a pinned MR");
+	check(!ibv_dereg_mr(mr), "ibv_dereg_mr");
+	mw = ibv_alloc_mw(p.nb.pd, IBV_MW_TYPE_2);
+	check(mw, "ibv_alloc_mw: %s", strerror(errno));
+	bad(EINVAL, p.nb.pd, rd, buf_addr(&r, 0), PAGE, mw->rkey, "a window");
+	check(!ibv_dealloc_mw(mw), "ibv_dealloc_mw");
+	use_it();
 	teardown();
 }
 
@@ -220,4 +372,6 @@ static void ends_with_its_process(void)
 }
 
 TEST_MAIN(CASE(for_reading), CASE(for_writing), CASE(without_faults),
-	  CASE(in_the_background), CASE(ends_with_its_process), CASE(gone), CASE(errors))
+	  CASE(in_the_background), CASE(arrives_in_the_background),
+	  CASE(ends_with_its_process), CASE(gone), CASE(several),
+	  CASE(one_of_several_is_bad), CASE(errors), CASE(other_keys))

@@ -10,7 +10,7 @@
 
 /* The ioctl itself: Debian 13's provider does not have the call yet. */
 static int advise_by_ioctl(struct ibv_pd *pd, uint32_t advice, uint32_t flags,
-			   struct ibv_sge *sge)
+			   struct ibv_sge *sges, uint32_t n)
 {
 	struct {
 		struct ib_uverbs_ioctl_hdr hdr;
@@ -31,7 +31,7 @@ static int advise_by_ioctl(struct ibv_pd *pd, uint32_t advice, uint32_t flags,
 			{ .attr_id = UVERBS_ATTR_ADVISE_MR_FLAGS, .len = 4,
 			  .data = flags },
 			{ .attr_id = UVERBS_ATTR_ADVISE_MR_SGE_LIST,
-			  .len = sizeof(*sge), .data = (uintptr_t)sge },
+			  .len = n * sizeof(*sges), .data = (uintptr_t)sges },
 		},
 	};
 
@@ -40,13 +40,20 @@ static int advise_by_ioctl(struct ibv_pd *pd, uint32_t advice, uint32_t flags,
 	return ioctl(pd->context->cmd_fd, RDMA_VERBS_IOCTL, &cmd) ? errno : 0;
 }
 
+int advise_all(struct ibv_pd *pd, enum ibv_advise_mr_advice advice, uint32_t flags,
+	       struct ibv_sge *sges, uint32_t n)
+{
+	int ret = ibv_advise_mr(pd, advice, flags, sges, n);
+
+	if (ret == EOPNOTSUPP || ret == ENOSYS)
+		ret = advise_by_ioctl(pd, advice, flags, sges, n);
+	return ret;
+}
+
 int advise(struct ibv_pd *pd, enum ibv_advise_mr_advice advice, uint32_t flags,
 	   uint64_t addr, uint32_t len, uint32_t lkey)
 {
 	struct ibv_sge sge = { .addr = addr, .length = len, .lkey = lkey };
-	int ret = ibv_advise_mr(pd, advice, flags, &sge, 1);
 
-	if (ret == EOPNOTSUPP || ret == ENOSYS)
-		ret = advise_by_ioctl(pd, advice, flags, &sge);
-	return ret;
+	return advise_all(pd, advice, flags, &sge, 1);
 }

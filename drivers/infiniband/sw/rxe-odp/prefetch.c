@@ -77,7 +77,12 @@ static int rxo_prefetch_add(struct rxo_prefetch *pf, struct ib_pd *pd,
 
 	if (!key)
 		return -ENOENT;
-	if (key->kind != RXO_KEY_MR || key->key != sge->lkey)
+	/* A window's tag may be changing. */
+	if (key->kind != RXO_KEY_MR) {
+		ret = -EINVAL;
+		goto put_key;
+	}
+	if (key->key != sge->lkey)
 		goto put_key;
 	mr = container_of(key, struct rxo_mr, key);
 	ret = rxo_prefetch_check(mr, pd, sge, pf->flags);
