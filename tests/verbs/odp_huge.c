@@ -61,13 +61,27 @@ static void across(void)
 	buf_check(&l, "local memory");
 }
 
+/* The device has each of them by one entry, and nothing of them by small ones. */
 static void transparent(void)
 {
+	long blocks, pages;
+
 	need_odp();
 	setup(huge_map_transparent(HUGES));
 	if (huge_kb() < (long)(HUGES * HUGE / 1024))
 		skip("only %ld kB in huge pages", huge_kb());
+	blocks = hw_counter(cfg.peer, "odp_blocks_faulted");
+	pages = hw_counter(cfg.peer, "odp_pages_faulted");
 	across();
+	/* Where it is one device, l's pages are among them. */
+	if (blocks >= 0 && strcmp(cfg.dev, cfg.peer)) {
+		blocks = hw_counter(cfg.peer, "odp_blocks_faulted") - blocks;
+		pages = hw_counter(cfg.peer, "odp_pages_faulted") - pages;
+		/* Who takes one away meanwhile has it brought once more. */
+		check(blocks >= HUGES && pages == blocks * (long)(HUGE / PAGE),
+		      "%ld blocks and %ld pages for %d huge pages", blocks, pages,
+		      HUGES);
+	}
 	teardown();
 }
 
