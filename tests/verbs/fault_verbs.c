@@ -24,11 +24,12 @@ static struct buf l, r;
 /* What the call under test makes. */
 static struct ibv_context *ctx;
 static struct ibv_pd *pd;
-static struct ibv_mr *mr;
+static struct ibv_mr *pinned, *on_demand, *implicit;
 static struct ibv_mw *mw;
+static struct ibv_ah *ah;
 static struct ibv_cq *cq;
 static struct ibv_srq *srq;
-static struct ibv_qp *qp;
+static struct ibv_qp *qp, *uc, *ud;
 static struct ibv_comp_channel *channel;
 static struct ep ep;
 
@@ -104,10 +105,10 @@ static struct ibv_srq *new_srq(void)
 
 static struct ibv_cq *scq;
 
-static struct ibv_qp *new_qp(void)
+static struct ibv_qp *new_qp(enum ibv_qp_type type)
 {
 	struct ibv_qp_init_attr init = {
-		.qp_type = IBV_QPT_RC,
+		.qp_type = type,
 		.send_cq = scq,
 		.recv_cq = scq,
 		.cap = { .max_send_wr = 100, .max_recv_wr = 100, .max_send_sge = 4,
@@ -117,14 +118,34 @@ static struct ibv_qp *new_qp(void)
 	return ibv_create_qp(nic.pd, &init);
 }
 
+/* Of all of l, whatever the row's kind is. */
+static struct ibv_mr *new_mr(enum mr_mode mode)
+{
+	return mr_try(&nic, l.map, SIZE, (uintptr_t)l.map, ACCESS_ALL, mode);
+}
+
+static struct ibv_ah *new_ah(void)
+{
+	struct ibv_ah_attr attr = {
+		.is_global = 1, .port_num = PORT,
+		.grh = { .dgid = nic.gid, .sgid_index = nic.gid_index, .hop_limit = 64 },
+	};
+
+	return ibv_create_ah(nic.pd, &attr);
+}
+
 CREATE(ctx, ibv_open_device(nic.ctx->device), ibv_close_device)
 CREATE(pd, ibv_alloc_pd(nic.ctx), ibv_dealloc_pd)
 CREATE(channel, ibv_create_comp_channel(nic.ctx), ibv_destroy_comp_channel)
 CREATE(cq, ibv_create_cq(nic.ctx, 1000, NULL, channel, 0), ibv_destroy_cq)
 CREATE(srq, new_srq(), ibv_destroy_srq)
-CREATE(qp, new_qp(), ibv_destroy_qp)
-CREATE(mr, mr_try(&nic, l.map, SIZE, (uintptr_t)l.map, ACCESS_ALL, cfg.mode),
-       ibv_dereg_mr)
+CREATE(qp, new_qp(IBV_QPT_RC), ibv_destroy_qp)
+CREATE(uc, new_qp(IBV_QPT_UC), ibv_destroy_qp)
+CREATE(ud, new_qp(IBV_QPT_UD), ibv_destroy_qp)
+CREATE(ah, new_ah(), ibv_destroy_ah)
+CREATE(pinned, new_mr(MODE_PINNED), ibv_dereg_mr)
+CREATE(on_demand, new_mr(MODE_ODP), ibv_dereg_mr)
+CREATE(implicit, new_mr(MODE_IMPLICIT), ibv_dereg_mr)
 CREATE(mw, ibv_alloc_mw(nic.pd, IBV_MW_TYPE_2), ibv_dealloc_mw)
 
 static void create_and_destroy(void)
@@ -137,7 +158,12 @@ static void create_and_destroy(void)
 		CREATED(cq), DESTROYED(cq),
 		CREATED(srq), DESTROYED(srq),
 		CREATED(qp), DESTROYED(qp),
-		CREATED(mr), DESTROYED(mr),
+		CREATED(uc), DESTROYED(uc),
+		CREATED(ud), DESTROYED(ud),
+		CREATED(ah), DESTROYED(ah),
+		CREATED(pinned), DESTROYED(pinned),
+		CREATED(on_demand), DESTROYED(on_demand),
+		CREATED(implicit), DESTROYED(implicit),
 		CREATED(mw), DESTROYED(mw),
 	};
 
@@ -324,20 +350,33 @@ static void untouched(void)
 	buf_untouch(&r);
 }
 
-static int prefetch(void)
+static int prefetch_by(uint32_t flags)
 {
-	return advise(p.nb.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
-		      IBV_ADVISE_MR_FLAG_FLUSH, buf_addr(&r, 0), SIZE, r.lkey);
+	return advise(p.nb.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, flags,
+		      buf_addr(&r, 0), SIZE, r.lkey);
 }
 
-/* The mirror's fault runs in this very thread. */
+static int prefetch(void)
+{
+	return prefetch_by(IBV_ADVISE_MR_FLAG_FLUSH);
+}
+
+static int prefetch_later(void)
+{
+	return prefetch_by(0);
+}
+
+/* The mirror's fault runs in this very thread, or is left to a worker. */
 static void fault(void)
 {
-	const struct nth_call c = NTH_CALL("prefetch", untouched, prefetch, NULL);
+	const struct nth_call flush = NTH_CALL("prefetch", untouched, prefetch, NULL);
+	const struct nth_call later = NTH_CALL("prefetch later", untouched,
+					       prefetch_later, NULL);
 
 	need_odp();
 	pair_start();
-	nth_sweep(&c);
+	nth_sweep(&flush);
+	nth_sweep(&later);
 	do_write(&p.a, &l, 1, &r, 777, SIZE - 1000);
 	buf_check(&r, "remote memory");
 	pair_finish();

@@ -176,7 +176,7 @@ static void try(const struct row *row)
 		return;
 	timeouts = hw_counter(cfg.dev, "timeouts") - timeouts;
 	again = hw_counter(cfg.dev, "retransmits") - again;
-	printf("# timeout %u, %s page after %u ms: %ld keepalives, %ld timeouts, %ld retransmits\n",
+	printf("## timeout %u, %s page after %u ms: %ld keepalives, %ld timeouts, %ld retransmits\n",
 	       row->timeout, row->remote ? "remote" : "local", row->ms, told, timeouts,
 	       again);
 	if (row->timeout >= ORDINARY && !is_silent(row))

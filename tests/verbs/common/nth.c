@@ -96,7 +96,7 @@ void nth_sweep(const struct nth_call *c)
 	}
 	check(n < NTH_MAX, "%s still meets failure %u", c->name, n);
 	check(runs || c->bare, "%s met no failure", c->name);
-	printf("# %-22s %3u failures, %3u errors, %3u coped with\n", c->name, runs, errors,
+	printf("## %-22s %3u failures, %3u errors, %3u coped with\n", c->name, runs, errors,
 	       runs - errors);
 	fflush(stdout);
 }

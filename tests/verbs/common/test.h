@@ -8,6 +8,8 @@
  * the case had open. The random generator is seeded from the program's seed
  * and the case's name: a case run by itself sees the same numbers.
  *
+ * Lines that begin with # are for those who watch (run -v), with ## for all.
+ *
  * Exit status: 0 every case passed, 1 some failed, 77 all were skipped.
  */
 #ifndef TESTS_VERBS_TEST_H
