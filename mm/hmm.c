@@ -52,10 +52,10 @@
  * waits for every invalidation that is under way in the process (0.6 s for an
  * madvise() of 1 GiB), as does mmu_interval_read_begin() of one just inserted,
  * while that of an old one takes 10 ns. So notifiers go when the mirror dies,
- * with two exceptions: a region goes that no window shows any more, and when
- * regions have doubled, those where nothing is mapped are reaped. Otherwise a
- * process that maps and unmaps ever new addresses would grow the mirror without
- * bound. A region is only made where something readable is mapped within 2 MiB, so
+ * with two exceptions: a region goes that no window shows any more, and one where
+ * nothing is mapped any more. A work sees to that, a second later; and who maps and
+ * unmaps ever new addresses faster than that does so itself, when regions have
+ * doubled. Otherwise it would grow the mirror without bound. A region is only made where something readable is mapped within 2 MiB, so
  * that addresses from the wire cannot make more than the process has memory for.
  *
  * The promise, and why it holds
@@ -211,7 +211,7 @@ static struct hmm_mirror *hmm_mirror_create(struct hmm_mirror_device *dev,
 	spin_lock_init(&mirror->window_lock);
 	mirror->windows = RB_ROOT_CACHED;
 	mirror->reap_at = HMM_REGION_REAP_MIN;
-	INIT_DELAYED_WORK(&mirror->reap_unseen, hmm_region_reap_unseen);
+	INIT_DELAYED_WORK(&mirror->reap_work, hmm_region_reap_work);
 	return mirror;
 }
 
@@ -275,7 +275,8 @@ EXPORT_SYMBOL_GPL(hmm_mirror_get);
 /*
  * The end of a mirror, in stages:
  *  a. off the list under dev->lock: a get from now on makes a new mirror;
- *  b. the work that reaps is over: no window is left that could start it again;
+ *  b. the work that reaps is over, and what is unmapped from now on does not start it
+ *     again;
  *  c. each region off the tree, emptied, its notifier removed, which waits until
  *     its callback runs no more;
  *  d. the mirror's memory: nobody is left who knows it. No lookup and no fault
@@ -292,7 +293,7 @@ static void hmm_mirror_release(struct kref *ref)
 	list_del(&mirror->entry);
 	mutex_unlock(&dev->lock);
 
-	cancel_delayed_work_sync(&mirror->reap_unseen);
+	disable_delayed_work_sync(&mirror->reap_work);
 	hmm_region_destroy_all(mirror);
 	hmm_mirror_free(mirror);
 }

@@ -54,10 +54,15 @@
 #define HMM_REGION_REAP_MIN 64ul
 
 /*
- * What no window shows any more stays for so long: what is registered, used and
- * deregistered again for each message is then warm, and deregistering costs nothing.
+ * What no window shows any more, or is mapped no more, stays for so long: what is
+ * registered, used and deregistered again for each message is then warm, and neither
+ * deregistering nor munmap() costs anything.
  */
-#define HMM_UNSEEN_DELAY HZ
+#define HMM_REAP_DELAY HZ
+
+/* Why a reaper has to look. */
+#define HMM_REAP_UNSEEN BIT(0) /* a window has gone */
+#define HMM_REAP_UNMAPPED BIT(1) /* a mapping has */
 
 static inline unsigned long hmm_entry_pfn(unsigned long entry)
 {
@@ -89,7 +94,8 @@ struct hmm_mirror {
 	struct xarray root;
 	struct mutex grow_mutex; /* one new region at a time */
 	unsigned long reap_at; /* regions that start a reaping, grow_mutex */
-	struct delayed_work reap_unseen; /* a window has gone */
+	struct delayed_work reap_work;
+	atomic_t reap_why; /* HMM_REAP_*, what it has to look for */
 	unsigned long shrink_next; /* address to go on from, dev->lock */
 	/* For hmm_range_fault(), which wants one: it never changes. */
 	struct mmu_interval_notifier unchanging; /* const */
@@ -205,7 +211,8 @@ struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
 void hmm_leaf_put(struct hmm_mirror_leaf *leaf);
 void hmm_region_destroy_all(struct hmm_mirror *mirror);
-void hmm_region_reap_unseen(struct work_struct *work);
+void hmm_region_reap_soon(struct hmm_mirror *mirror, int why);
+void hmm_region_reap_work(struct work_struct *work);
 int hmm_leaf_prepare_table(struct hmm_mirror_leaf *leaf);
 void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
 

@@ -256,8 +256,8 @@ static void hmm_region_bury(struct hmm_mirror *mirror, struct hmm_region *dead)
 /*
  * Destroy the regions where the process has unmapped everything. Run whenever the
  * number of regions has doubled since the last time, so a new region bears a
- * constant share of it. A mapping made right after the look simply gets a new
- * one.
+ * constant share of it: somebody is faster than the work below. A mapping made right
+ * after the look simply gets a new one.
  *
  * mmap_lock is let go before notifiers are removed, because that may wait for
  * an invalidation by somebody who holds it.
@@ -278,25 +278,53 @@ static void hmm_region_reap(struct hmm_mirror *mirror)
 	mirror->reap_at = max(HMM_REGION_REAP_MIN, 2 * left);
 }
 
+/* hmm_region_kill() of what is unmapped, if that can be told without waiting. */
+static bool hmm_region_kill_unmapped(struct hmm_mirror *mirror,
+				     struct hmm_region **dead)
+{
+	bool done;
+
+	/* The process may have exited: it leaves a tree without mappings. */
+	if (!mmap_read_trylock(mirror->mm))
+		return false;
+	done = hmm_region_kill(mirror, hmm_is_unmapped, dead);
+	mmap_read_unlock(mirror->mm);
+	return done;
+}
+
 /*
- * Destroy what no window shows. A window that comes right after the look finds its
- * memory cold, no more. A system worker does not wait for somebody who waits for
- * mmap_lock.
+ * Destroy what no window shows, and what is mapped no more. A window or a mapping that
+ * comes right after the look finds its memory cold, no more. A system worker does not
+ * wait for somebody who waits for mmap_lock.
  */
-void hmm_region_reap_unseen(struct work_struct *work)
+void hmm_region_reap_work(struct work_struct *work)
 {
 	struct hmm_region *dead = NULL;
 	struct hmm_mirror *mirror;
-	bool done = false;
+	int why;
 
-	mirror = container_of(work, struct hmm_mirror, reap_unseen.work);
+	mirror = container_of(work, struct hmm_mirror, reap_work.work);
+	why = atomic_xchg(&mirror->reap_why, 0);
 	if (mutex_trylock(&mirror->grow_mutex)) {
-		done = hmm_region_kill(mirror, hmm_is_unseen, &dead);
+		if (why & HMM_REAP_UNSEEN &&
+		    hmm_region_kill(mirror, hmm_is_unseen, &dead))
+			why &= ~HMM_REAP_UNSEEN;
+		if (why & HMM_REAP_UNMAPPED &&
+		    hmm_region_kill_unmapped(mirror, &dead))
+			why &= ~HMM_REAP_UNMAPPED;
 		hmm_region_bury(mirror, dead);
 		mutex_unlock(&mirror->grow_mutex);
 	}
-	if (!done)
-		schedule_delayed_work(&mirror->reap_unseen, HMM_UNSEEN_DELAY);
+	if (why)
+		hmm_region_reap_soon(mirror, why);
+}
+
+/* Any context, an invalidation too. */
+void hmm_region_reap_soon(struct hmm_mirror *mirror, int why)
+{
+	/* First, or the work might not see it; it may be running. */
+	atomic_or(why, &mirror->reap_why);
+	schedule_delayed_work(&mirror->reap_work, HMM_REAP_DELAY);
 }
 
 /* A region on the tree with a reference for the caller, or NULL. */

@@ -26,7 +26,7 @@ void hmm_mirror_window_del(struct hmm_mirror *mirror,
 	interval_tree_remove(&window->node, &mirror->windows);
 	spin_unlock(&mirror->window_lock);
 	if (atomic_long_read(&mirror->regions))
-		schedule_delayed_work(&mirror->reap_unseen, HMM_UNSEEN_DELAY);
+		hmm_region_reap_soon(mirror, HMM_REAP_UNSEEN);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_window_del);
 

@@ -443,7 +443,7 @@ static void reap_unseen(struct kunit *test, struct hmm_mirror *mirror,
 
 	hmm_mirror_window_add(mirror, &window, other, other);
 	hmm_mirror_window_del(mirror, &window);
-	flush_delayed_work(&mirror->reap_unseen);
+	flush_delayed_work(&mirror->reap_work);
 }
 
 /* Did a reaper come by after the last fault? */

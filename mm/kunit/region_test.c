@@ -9,7 +9,10 @@
 
 #include "env.h"
 
-/* Who maps and unmaps ever new addresses does not grow the mirror for ever. */
+/*
+ * Who maps and unmaps ever new addresses does not grow the mirror for ever, be he faster
+ * than the work that looks after him.
+ */
 static void region_reap(struct kunit *test)
 {
 	const unsigned long regions = 2 * HMM_REGION_REAP_MIN + 10;
@@ -18,6 +21,7 @@ static void region_reap(struct kunit *test)
 	unsigned long kept = hmm_env_map(env, 0, PAGE_SIZE);
 	unsigned long start, addr, i, most = 0;
 
+	disable_delayed_work_sync(&mirror->reap_work);
 	start = hmm_env_hole(env, regions);
 	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, kept, 1, 0));
 	for (i = 0; i < regions; i++) {
@@ -46,6 +50,7 @@ static void region_reap_tables(struct kunit *test)
 	unsigned long start = hmm_env_hole(env, regions);
 	unsigned long addr, i;
 
+	disable_delayed_work_sync(&mirror->reap_work);
 	for (i = 0; i <= regions; i++) {
 		addr = start + i * HMM_REGION_SIZE;
 		hmm_env_map(env, addr, PAGE_SIZE);
@@ -91,7 +96,7 @@ static void region_forgets(struct kunit *test, unsigned long border)
 			hmm_env_regions(addr, len));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 2);
 	hmm_mirror_window_del(mirror, &here);
-	flush_delayed_work(&mirror->reap_unseen);
+	flush_delayed_work(&mirror->reap_work);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 1);
 	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, addr, 0));
@@ -99,7 +104,7 @@ static void region_forgets(struct kunit *test, unsigned long border)
 	KUNIT_EXPECT_FALSE(test,
 			   hmm_env_has(test, mirror, addr + 2 * PAGE_SIZE, 0));
 	hmm_mirror_window_del(mirror, &there);
-	flush_delayed_work(&mirror->reap_unseen);
+	flush_delayed_work(&mirror->reap_work);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 0);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->pages), 0);
 	/* And comes again. */
@@ -116,6 +121,56 @@ static void region_unseen_part(struct kunit *test)
 static void region_unseen_whole(struct kunit *test)
 {
 	region_forgets(test, HMM_REGION_SIZE);
+}
+
+/* There is something to reap. */
+static void region_reap_now(struct kunit *test, struct hmm_mirror *mirror)
+{
+	KUNIT_EXPECT_NE(test, atomic_read(&mirror->reap_why), 0);
+	flush_delayed_work(&mirror->reap_work);
+}
+
+/* Nor does what is unmapped, be it all of a region or only a leaf's. */
+static void region_unmapped(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_hole(env, 2);
+	unsigned long whole = start + HMM_REGION_SIZE;
+
+	/* What went before may have left something to do. */
+	flush_delayed_work(&mirror->reap_work);
+	hmm_env_map(env, start, 2 * HMM_LEAF_SIZE);
+	hmm_env_map(env, whole, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, start, 2 * HMM_LEAF_SIZE,
+						  0));
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, whole, 1, 0));
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 3);
+	/* Its pages go, its mapping does not. */
+	hmm_env_zap(mirror, start, HMM_LEAF_SIZE);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mirror->reap_why), 0);
+
+	/* A part of a leaf: the table is needed. */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(start, HMM_LEAF_SIZE / 2));
+	region_reap_now(test, mirror);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 3);
+	/* The rest, where no page was left. */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(start, HMM_LEAF_SIZE));
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(whole, PAGE_SIZE));
+	region_reap_now(test, mirror);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 1);
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start + HMM_LEAF_SIZE,
+					    0));
+	/* While somebody holds mmap_lock it is put off, and not forgotten. */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(start + HMM_LEAF_SIZE, HMM_LEAF_SIZE));
+	mmap_write_lock(mirror->mm);
+	region_reap_now(test, mirror);
+	mmap_write_unlock(mirror->mm);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
+	region_reap_now(test, mirror);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 0);
 }
 
 /* What comes to a neighbour under the same notifier is nothing to a leaf. */
@@ -247,6 +302,7 @@ static struct kunit_case region_cases[] = {
 	KUNIT_CASE_SLOW(region_reap_tables),
 	KUNIT_CASE(region_unseen_part),
 	KUNIT_CASE(region_unseen_whole),
+	KUNIT_CASE(region_unmapped),
 	KUNIT_CASE(region_neighbours),
 	KUNIT_CASE(region_under_way),
 	{}

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "ops.h"
+#include "pages.h"
 #include "test.h"
 
 #define PAGES 12
@@ -204,5 +205,47 @@ static void moved_away(void)
 	teardown();
 }
 
+static long tables(void)
+{
+	return hw_counter(cfg.dev, "odp_tables") + hw_counter(cfg.peer, "odp_tables");
+}
+
+/* What the device keeps to know pages by goes with the memory, not with the MR. */
+static void forgotten(void)
+{
+	const size_t size = 16 * HUGE;
+	uint8_t *map = huge_map(size / HUGE);
+	long before, used;
+
+	need_odp();
+	/* Huge pages need no table. */
+	madvise(map, size, MADV_NOHUGEPAGE);
+	pair_open(&p, NULL);
+	buf_new(&l, PAGE);
+	buf_adopt(&r, map, size);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	/* Those of the rest stay. */
+	do_write(&p.a, &l, 1, &r, 5, PAGE - 9);
+	before = tables();
+	for (size_t at = HUGE / 2; at < size; at += HUGE)
+		do_write(&p.a, &l, 3, &r, at + 7, PAGE - 9);
+	used = tables();
+	check(used >= before + 15, "%ld tables of %ld", used, before);
+	check(!munmap(r.map + HUGE, size - HUGE), "munmap");
+	for (uint64_t end = now_ms() + WAIT_MS; tables() > before + 2;) {
+		check(now_ms() < end, "%ld of %ld tables are left, %ld were there before",
+		      tables(), used, before);
+		sleep_ms(50);
+	}
+	check(mmap(r.map + HUGE, size - HUGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == r.map + HUGE, "mmap");
+	memset(r.want + HUGE, 0, size - HUGE);
+	do_write(&p.a, &l, 3, &r, 3 * HUGE + 7, PAGE - 9);
+	buf_check(&r, "remote memory");
+	pair_end(&p, &l, &r);
+}
+
 TEST_MAIN(CASE(remote_warm), CASE(remote_cold), CASE(local), CASE(receive),
-	  CASE(runs_into_it), CASE(mapped_over), CASE(moved_away))
+	  CASE(runs_into_it), CASE(mapped_over), CASE(moved_away),
+	  CASE(forgotten))
