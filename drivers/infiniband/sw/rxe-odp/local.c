@@ -12,6 +12,9 @@
 /* About as many as the stack lets wait for a CPU: net.core.netdev_max_backlog. */
 #define RXO_LOCAL_MAX 1024
 
+/* Then it is others' turn in this softirq. */
+#define RXO_LOCAL_BATCH 64
+
 static bool local_bypass = true;
 module_param(local_bypass, bool, 0644);
 MODULE_PARM_DESC(local_bypass,
@@ -25,7 +28,7 @@ MODULE_PARM_DESC(local_bypass,
  *	------------------------------		-----------------------
  *	onto the queue; queue_work
  *	enable bottom halves
- *						take the queue as it is
+ *						take a batch
  *						deliver; answers are sent
  *						onto the queue; queue_work
  */
@@ -36,27 +39,63 @@ struct rxo_local {
 
 static DEFINE_PER_CPU(struct rxo_local, rxo_local);
 
+/*
+ * The namespace whose loopback device the route leads to, or NULL. A route that ends leads
+ * to the kernel's black hole from then on, which is a loopback device as well, and in the
+ * initial namespace.
+ */
+static struct net *rxo_local_net(const struct sk_buff *skb)
+{
+	struct net_device *dev = READ_ONCE(skb_dst(skb)->dev);
+	struct net *net = dev_net(dev);
+
+	return dev == net->loopback_dev ? net : NULL;
+}
+
+/* Take what is due now. Return: there is more. */
+static bool rxo_local_take(struct rxo_local *local, struct sk_buff_head *taken)
+{
+	struct sk_buff *skb;
+	bool more;
+	int i;
+
+	spin_lock_bh(&local->queue.lock);
+	for (i = 0; i < RXO_LOCAL_BATCH; i++) {
+		skb = __skb_dequeue(&local->queue);
+		if (!skb)
+			break;
+		__skb_queue_tail(taken, skb);
+	}
+	more = !skb_queue_empty(&local->queue);
+	spin_unlock_bh(&local->queue.lock);
+	return more;
+}
+
 static void rxo_local_work(struct work_struct *work)
 {
 	struct rxo_local *local = container_of(work, struct rxo_local, work);
 	struct sk_buff_head taken;
 	struct sk_buff *skb;
+	struct net *net;
 
 	__skb_queue_head_init(&taken);
-	spin_lock_bh(&local->queue.lock);
-	skb_queue_splice_init(&local->queue, &taken);
-	spin_unlock_bh(&local->queue.lock);
+	if (rxo_local_take(local, &taken))
+		queue_work(system_bh_wq, work);
 
 	rcu_read_lock();
-	while ((skb = __skb_dequeue(&taken)))
-		rxo_net_receive_local(skb);
+	while ((skb = __skb_dequeue(&taken))) {
+		net = rxo_local_net(skb);
+		if (net)
+			rxo_net_receive_local(net, skb);
+		else
+			kfree_skb(skb); /* as the stack has it */
+	}
 	rcu_read_unlock();
 }
 
 bool rxo_local_leads(const struct sk_buff *skb)
 {
-	return READ_ONCE(local_bypass) &&
-	       skb_dst(skb)->dev->flags & IFF_LOOPBACK;
+	return READ_ONCE(local_bypass) && rxo_local_net(skb);
 }
 
 bool rxo_local_send(struct sk_buff *skb)
@@ -90,7 +129,7 @@ void rxo_local_init(void)
 	}
 }
 
-void rxo_local_exit(void)
+void rxo_local_flush(void)
 {
 	int cpu;
 

@@ -4,7 +4,7 @@
  *
  * It is what a wire may do to a packet that an ICRC protects from, and here is none. As
  * with a device in hardware, the host's packet filters and captures do not see such
- * packets; whoever wants that loads the module with local_bypass=0.
+ * packets; whoever wants that writes N to the module's parameter local_bypass.
  */
 #ifndef RXO_LOCAL_H
 #define RXO_LOCAL_H
@@ -14,14 +14,22 @@
 struct sk_buff;
 
 void rxo_local_init(void);
-/* No device is there any more; waits for the last packets. */
-void rxo_local_exit(void);
+
+/**
+ * rxo_local_flush() - wait for the packets that were sent by now
+ *
+ * They have routes of their namespaces. Those that answer them may follow, if there are
+ * QPs that do.
+ *
+ * Context: may sleep.
+ */
+void rxo_local_flush(void);
 
 /**
  * rxo_local_leads() - is the packet for an address of this host
  * @skb: with a route
  *
- * Context: any.
+ * Context: an RCU reader, as who has bottom halves disabled is.
  * Return: true if it may go by rxo_local_send().
  */
 bool rxo_local_leads(const struct sk_buff *skb);

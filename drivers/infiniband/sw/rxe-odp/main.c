@@ -40,8 +40,9 @@ exit_debugfs:
 static void __exit rxo_exit(void)
 {
 	rxo_link_exit();
+	/* Its packets look for devices in namespaces. */
+	rxo_local_flush();
 	rxo_netns_exit();
-	rxo_local_exit();
 	rxo_debugfs_exit();
 }
 

@@ -306,9 +306,8 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
-void rxo_net_receive_local(struct sk_buff *skb)
+void rxo_net_receive_local(struct net *net, struct sk_buff *skb)
 {
-	struct net *net = dev_net(skb_dst(skb)->dev);
 	struct rxo_packet pkt;
 
 	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=

@@ -49,11 +49,12 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb);
 
 /**
  * rxo_net_receive_local() - a packet of this host's
+ * @net: the namespace that it is sent in
  * @skb: data is at the BTH; it has the sender's route, and no ICRC; consumed
  *
  * Context: softirq, in an RCU reader.
  */
-void rxo_net_receive_local(struct sk_buff *skb);
+void rxo_net_receive_local(struct net *net, struct sk_buff *skb);
 
 /**
  * rxo_net_grh() - what a datagram's receiver sees in place of an InfiniBand GRH

@@ -8,6 +8,7 @@
 
 #include "compat/compat.h"
 #include "dev.h"
+#include "local.h"
 #include "net.h"
 #include "netns.h"
 #include "wire/hdr.h"
@@ -176,6 +177,8 @@ static void __net_exit rxo_netns_stop(struct net *net)
 {
 	struct rxo_netns *ns = rxo_netns_of(net);
 
+	/* No netdev is left, so nobody sends. */
+	rxo_local_flush();
 	mutex_lock(&ns->lock);
 	rxo_netns_close(ns);
 	ns->net = NULL;
