@@ -11,6 +11,7 @@
 #include "dev.h"
 #include "link.h"
 #include "netns.h"
+#include "qp.h"
 #include "restrack.h"
 #include "verbs.h"
 #include "wire/hdr.h"
@@ -324,6 +325,7 @@ void rxo_dev_detach(struct rxo_dev *dev)
 	RCU_INIT_POINTER(dev->ndev, NULL);
 	/* A sender may still be on its way down. */
 	synchronize_net();
+	rxo_qp_forget_routes(dev);
 	netdev_put(ndev, &dev->ndev_tracker);
 }
 

@@ -103,8 +103,7 @@ static struct dst_entry *rxo_path_route6(struct net *net, struct rxo_path *path,
 
 void rxo_path_reset(struct rxo_path *path)
 {
-	dst_release(path->dst);
-	path->dst = NULL;
+	dst_release(xchg(&path->dst, NULL));
 }
 
 struct dst_entry *rxo_path_route(struct rxo_path *path,

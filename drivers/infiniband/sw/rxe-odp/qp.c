@@ -254,6 +254,8 @@ void rxo_qp_fini(struct rxo_qp *qp)
 {
 	/* Never left: nobody else runs the QP from here on. */
 	rxo_run_enter(qp);
+	/* Before it is off the table: rxo_qp_forget_routes(). */
+	rxo_path_reset(&qp->path);
 	rxo_ref_kill(&rxo_qps, qp->ib.qp_num, qp->ref);
 	rxo_qp_reset(qp);
 	rxo_rq_fini(&qp->rq);
@@ -291,6 +293,27 @@ void rxo_qp_arm_retry(struct rxo_qp *qp)
 	if (!hrtimer_is_queued(&qp->retry_timer))
 		hrtimer_start(&qp->retry_timer, qp->retry_at,
 			      HRTIMER_MODE_ABS_SOFT);
+}
+
+/*
+ * A route does not keep the namespace that it is of. The QP may be anybody's, who runs or
+ * resets it, and waits for a page in that.
+ */
+void rxo_qp_forget_routes(struct rxo_dev *dev)
+{
+	struct rxo_ref *ref;
+	struct rxo_qp *qp;
+	unsigned long qpn;
+
+	WARN_ON(rcu_access_pointer(dev->ndev));
+	xa_for_each(&rxo_qps, qpn, ref) {
+		qp = rxo_qp_find(qpn);
+		if (!qp)
+			continue;
+		if (qp->dev == dev)
+			rxo_path_reset(&qp->path);
+		rxo_qp_put(qp);
+	}
 }
 
 int rxo_qp_module_init(void)

@@ -282,6 +282,8 @@ void rxo_qp_arm_retry(struct rxo_qp *qp);
 
 /* Print a device's QPs. */
 void rxo_qp_show(struct rxo_dev *dev, struct seq_file *m);
+/* Its netdev goes, and nobody sends any more. */
+void rxo_qp_forget_routes(struct rxo_dev *dev);
 
 int rxo_qp_module_init(void);
 
