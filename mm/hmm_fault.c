@@ -5,12 +5,13 @@
  * For each leaf of the range a loop of four steps, walking only when nobody brings
  * the page already (hmm_join.c):
  *
- *	begin	 an invalidation of the leaf that is under way is waited for
  *	walk	 under the leaf's fault_mutex: hmm_range_fault() takes down what the
  *		 page table maps now; it is asked to fault nothing
  *	install	 still under it, if nothing is missing: take leaf->lock, and if
- *		 no invalidation came since then, set the entries
+ *		 no invalidation came since before the walk, set the entries
  *		 (hmm_install.c)
+ *	begin	 with no lock, if one was under way before the walk, so that there was
+ *		 none: wait for its end
  *	fix	 with no lock but mmap_lock: what is missing is faulted in a page
  *		 at a time, as the CPU would (hmm_fix.c); then walk again
  *
@@ -108,10 +109,16 @@ static int hmm_fault_again(struct hmm_fault *f, unsigned long deadline,
 	return 0;
 }
 
+/* What a try has come to, if not to its end. */
+enum {
+	HMM_TRY_FIX = 1, /* pages are missing */
+	HMM_TRY_JOIN, /* somebody brings the first of them already */
+	HMM_TRY_BEGIN, /* an invalidation is under way */
+};
+
 /*
- * Walk and install. Return: 0 if it is done, 1 if pages are missing, 2 if somebody
- * brings the first of them already, -EAGAIN if an invalidation came in between, or an
- * error.
+ * Walk and install. Return: 0 if it is done, HMM_TRY_*, -EAGAIN if an invalidation came in
+ * between, or an error.
  */
 static int hmm_fault_try(struct hmm_fault *f)
 {
@@ -121,9 +128,12 @@ static int hmm_fault_try(struct hmm_fault *f)
 	lockdep_assert_held(hmm_leaf_mutex(f->leaf));
 
 	if (hmm_join_can(f))
-		return 2;
+		return HMM_TRY_JOIN;
 	if (f->missing == f->end)
 		return 0;
+	/* Whatever came while the mutex was waited for does not spoil the walk. */
+	if (!hmm_leaf_settled(f->leaf, &f->seq))
+		return HMM_TRY_BEGIN;
 
 	f->walked = true;
 	ret = hmm_fault_walk(f);
@@ -133,9 +143,39 @@ static int hmm_fault_try(struct hmm_fault *f)
 	if (!(f->flags & HMM_MIRROR_SNAPSHOT) && missing < f->end) {
 		/* Whoever gets the mutex next is to know. */
 		hmm_join_begin(f, missing);
-		return 1;
+		return HMM_TRY_FIX;
 	}
 	return hmm_fault_install(f);
+}
+
+/*
+ * Do what the last try asks for, without the mutex. Return: 0 to try again, or an error;
+ * with f->end moved if it is of a page, and those before it are to be had.
+ */
+static int hmm_fault_prepare(struct hmm_fault *f, int asked)
+{
+	int err;
+
+	switch (asked) {
+	case HMM_TRY_FIX:
+		err = hmm_fault_fix(f);
+		if (err)
+			f->end = f->bad;
+		return err;
+	case HMM_TRY_JOIN:
+		if (f->flags & HMM_MIRROR_NOWAIT)
+			return -EAGAIN;
+		return hmm_join_wait(f);
+	case HMM_TRY_BEGIN:
+		/* Over already, mostly, but only waiting tells. */
+		f->seq = hmm_leaf_begin(f->leaf);
+		return 0;
+	case -EAGAIN:
+		hmm_stat_inc(f->mirror, fault_retries);
+		return 0;
+	default:
+		return asked;
+	}
 }
 
 /*
@@ -148,41 +188,26 @@ static int hmm_fault_loop(struct hmm_fault *f)
 		jiffies + msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT);
 	unsigned int tries = 0;
 	int result = 0;
-	int ret;
+	int ret, err;
 
 	while (f->start < f->end) {
-		/* It may wait, and the mutex is not this leaf's alone. */
-		f->seq = hmm_leaf_begin(f->leaf);
 		if (mutex_lock_killable(hmm_leaf_mutex(f->leaf)))
 			return -EINTR;
 		ret = hmm_fault_try(f);
 		mutex_unlock(hmm_leaf_mutex(f->leaf));
 		if (!ret)
 			break;
-
-		if (ret == 2) {
-			if (f->flags & HMM_MIRROR_NOWAIT)
-				return -EAGAIN;
-			ret = hmm_join_wait(f);
-			if (ret)
-				return ret;
-		} else if (ret > 0) {
-			ret = hmm_fault_fix(f);
-			if (ret) {
-				f->end = f->bad;
-				result = ret;
-			}
-		} else if (ret == -EAGAIN) {
-			hmm_stat_inc(f->mirror, fault_retries);
-		} else {
-			return ret;
-		}
+		err = hmm_fault_prepare(f, ret);
+		if (err && ret != HMM_TRY_FIX)
+			return err;
+		if (err)
+			result = err;
 
 		trace_hmm_mirror_fault_retry(f->mirror->tgid, f->start, f->end,
 					     tries);
-		ret = hmm_fault_again(f, deadline, tries++);
-		if (ret)
-			return result ?: ret;
+		err = hmm_fault_again(f, deadline, tries++);
+		if (err)
+			return result ?: err;
 	}
 	return result;
 }
@@ -193,6 +218,7 @@ static int hmm_fault_leaf(struct hmm_fault *f)
 
 	f->fixed = 0;
 	f->refused = 0;
+	f->seq = 0;
 	f->leaf = hmm_leaf_get(f->mirror, f->start);
 	if (IS_ERR(f->leaf))
 		return PTR_ERR(f->leaf);

@@ -22,7 +22,7 @@ struct hmm_fault {
 	unsigned int fixed; /* pages faulted in so far */
 	unsigned long refused; /* below it, what the walk refused was fixed */
 	unsigned long bad; /* where fix failed */
-	unsigned long seq;
+	unsigned long seq; /* of the leaf; that round is over */
 	struct list_head bringing; /* in mirror->bringing, under join_lock */
 	unsigned long page; /* that it brings; join_lock */
 	unsigned long missing; /* the first page not there at the last look */

@@ -219,6 +219,7 @@ void hmm_leaf_free_table(struct hmm_mirror_leaf *leaf, unsigned long *table);
 /* hmm_leaf.c */
 extern const struct mmu_interval_notifier_ops hmm_region_ops;
 unsigned long hmm_leaf_begin(struct hmm_mirror_leaf *leaf);
+bool hmm_leaf_settled(struct hmm_mirror_leaf *leaf, unsigned long *seq);
 bool hmm_leaf_retry(const struct hmm_mirror_leaf *leaf, unsigned long seq);
 void hmm_leaf_lock(struct hmm_mirror_leaf *leaf) __acquires(&leaf->lock);
 void hmm_leaf_unlock(struct hmm_mirror_leaf *leaf) __releases(&leaf->lock);

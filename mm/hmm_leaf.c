@@ -231,6 +231,23 @@ unsigned long hmm_leaf_begin(struct hmm_mirror_leaf *leaf)
 	return seq;
 }
 
+/*
+ * The same without waiting, where it is known that the round of @seq is over, as that of 0
+ * is. Return: false if hmm_leaf_begin() would wait, or has to look.
+ */
+bool hmm_leaf_settled(struct hmm_mirror_leaf *leaf, unsigned long *seq)
+{
+	unsigned long now;
+
+	read_lock_bh(&leaf->lock);
+	now = leaf->seq;
+	read_unlock_bh(&leaf->lock);
+	if (now != *seq && now == READ_ONCE(hmm_leaf_region(leaf)->seq))
+		return false;
+	*seq = now;
+	return true;
+}
+
 /* Has an invalidation come here since hmm_leaf_begin() gave @seq? */
 bool hmm_leaf_retry(const struct hmm_mirror_leaf *leaf, unsigned long seq)
 {

@@ -41,6 +41,8 @@
  *  BUG_BEGIN_LATE	takes the sequence after the walk
  *  BUG_BEGIN_NO_WAIT	does not wait for an invalidation that is under way
  *  BUG_BEGIN_REGION_FIRST	asks for the region's sequence before the leaf's
+ *  BUG_SETTLED_BLIND	takes a sequence without asking whether its round is over
+ *  BUG_SETTLED_REGION_FIRST	asks for the region's before the leaf's
  *  BUG_REGION_SEQ_LATE	an invalidation notes the region's sequence after the leaf's
  *  BUG_INSERT_NO_WAIT	shows a region while an invalidation is under way that its
  *			notifier has missed
@@ -376,6 +378,29 @@ inline hmm_leaf_begin(l)
 #endif
 	:: else -> wait = 0
 	fi
+}
+
+/* @seq: of the leaf, if it is known that its round is over. */
+inline hmm_leaf_settled(l)
+{
+#ifdef BUG_SETTLED_REGION_FIRST
+	wait = leaf[l].region_seq;
+#endif
+	atomic { !leaf[l].writer -> alive(l); now = leaf[l].seq }
+#ifndef BUG_SETTLED_REGION_FIRST
+	wait = leaf[l].region_seq;
+#endif
+	atomic {
+#ifndef BUG_SETTLED_BLIND
+		unsettled = (now != seq && now == wait);
+#endif
+		if
+		:: unsettled
+		:: else -> seq = now
+		fi;
+		now = 0;
+		wait = 0
+	}
 }
 
 /* ---- mmu_notifier.c again ---- */
@@ -733,14 +758,17 @@ inline hmm_fault_install(writes)
 /* @ok: done. Else walk again, or @bad: an error. */
 inline hmm_fault_try(writes)
 {
-#ifndef BUG_BEGIN_LATE
-	hmm_leaf_begin(l);
-#endif
 	atomic { !leaf[l].fault_mutex -> alive(l); leaf[l].fault_mutex = true }
 	hmm_leaf_first_missing(writes);
+#ifndef BUG_BEGIN_LATE
 	if
 	:: ok
-	:: !ok ->
+	:: !ok -> hmm_leaf_settled(l)
+	fi;
+#endif
+	if
+	:: ok || unsettled
+	:: else ->
 		hmm_fault_walk();
 #ifdef BUG_BEGIN_LATE
 		hmm_leaf_begin(l);
@@ -759,7 +787,6 @@ inline hmm_fault_try(writes)
 		alive(l);
 		page = 0;
 		may = false;
-		seq = 0;
 		leaf[l].fault_mutex = false
 	}
 }
@@ -778,10 +805,14 @@ inline hmm_mirror_fault(me, writes)
 			:: missing ->
 				missing = false;
 				hmm_fault_fix(writes)
+			:: unsettled ->
+				unsettled = false;
+				hmm_leaf_begin(l)
 			:: else
 			fi
 		:: else -> break
 		od;
+		seq = 0;
 		ok = false;
 		bad = false;
 		hmm_leaf_put()
@@ -795,7 +826,8 @@ active [USERS] proctype user()
 {
 	byte l = NO_LEAF, page, seq, tries = TRIES;
 	byte wait;
-	bool writes, has_table, hit, ok, bad, missing, may, big;
+	byte now;
+	bool writes, has_table, hit, ok, bad, missing, unsettled, may, big;
 
 	if
 	:: writes = true
