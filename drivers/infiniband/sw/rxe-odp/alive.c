@@ -88,10 +88,15 @@ static void rxo_alive_fade(struct rxo_qp *qp)
 {
 	struct rxo_alive *alive = &qp->alive;
 
-	if (!alive->peer_usec || alive->unasked < RXO_ALIVE_PER_TIMEOUT)
+	if (!alive->peer_usec || alive->unasked < RXO_ALIVE_PER_TIMEOUT ||
+	    qp->resp.park.tries > 1)
 		return;
 	alive->unasked = 0;
-	alive->peer_usec = min_t(u64, 2ull * alive->peer_usec, U32_MAX);
+	/* Until it limits nothing. */
+	if (alive->peer_usec >= RXO_ALIVE_PER_TIMEOUT * RXO_ALIVE_LAZY_USEC)
+		alive->peer_usec = 0;
+	else
+		alive->peer_usec *= 2;
 	rxo_count(qp->dev, peers_calmed);
 }
 

@@ -696,12 +696,21 @@ static void timer_alive_fades(struct kunit *test)
 	timer_alive_wait(test, qp, 0, 0);
 	KUNIT_EXPECT_EQ(test, qp->alive.peer_usec, usec);
 
-	for (i = 0; i < 7; i++)
+	/* Page after page for the same packet is one wait. */
+	timer_alive_wait(test, qp, 100, 0);
+	qp->resp.park.tries = 2;
+	timer_alive_wait(test, qp, 0, 0);
+	KUNIT_EXPECT_EQ(test, qp->alive.peer_usec, usec);
+	qp->resp.park.tries = 0;
+
+	for (i = 0; i < 8 && qp->alive.peer_usec; i++)
 		timer_alive_wait(test, qp, 10, 0);
-	timer_alive_wait(test, qp, 10, 0);
+	KUNIT_EXPECT_EQ(test, qp->alive.peer_usec, 0);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_calmed), i);
 	/* As if it had never been. */
+	timer_alive_wait(test, qp, 10, 0);
 	KUNIT_EXPECT_EQ(test, qp->alive.usec, 16000);
-	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_calmed), 7);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_calmed), i);
 	timer_alive_wait(test, qp, 0, 3000);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_in_a_hurry),
 			2);
