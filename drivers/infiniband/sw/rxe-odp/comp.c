@@ -83,7 +83,8 @@ static void rxo_comp_read_again(struct rxo_qp *qp)
  *    a copy. But an RNR NAK in between says that @una had come, and after a time-out
  *    nothing is taken for granted.
  *
- * When @una is lost again and no word is said about it, the timer tells.
+ * When @una is lost again and no word is said about it, or that word is lost, the timer
+ * tells; so where there is none, each counts.
  */
 static bool rxo_comp_is_stale(const struct rxo_qp *qp, enum rxo_resp_kind kind)
 {
@@ -92,7 +93,7 @@ static bool rxo_comp_is_stale(const struct rxo_qp *qp, enum rxo_resp_kind kind)
 	if (req->rnr_wait ||
 	    (req->psn == req->una && req->retry_psn == req->una))
 		return true;
-	return kind == RXO_RESP_RETRY && req->nak_heeded;
+	return kind == RXO_RESP_RETRY && req->nak_heeded && qp->attr.timeout;
 }
 
 static void rxo_comp_nak(struct rxo_qp *qp, const struct rxo_packet *pkt,

@@ -426,7 +426,8 @@ static bool rxo_req_overdue(struct rxo_qp *qp)
 
 	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
 		return false;
-	if (req->psn == req->una || req->rnr_wait)
+	/* It may have been made endless meanwhile. */
+	if (req->psn == req->una || req->rnr_wait || !qp->attr.timeout)
 		return false;
 	/* Our own fault is not the peer's silence. */
 	if (rxo_park_started(&qp->comp.park)) {

@@ -234,6 +234,7 @@ static void comp_naked_twice(struct kunit *test)
 {
 	struct comp_env *c = comp_env_get(test);
 
+	c->qp.attr.timeout = 22;
 	comp_nak(test, c, 0);
 	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
 	comp_nak(test, c, 0);
@@ -254,6 +255,30 @@ static void comp_naked_twice(struct kunit *test)
 	comp_expect(test, c, 1, 4, COMP_RETRIES - 1);
 	comp_nak(test, c, 1);
 	comp_expect(test, c, 1, 4, COMP_RETRIES - 1);
+}
+
+/* No timer would tell that a NAK was lost, so none is taken for a copy. */
+static void comp_naked_untimed(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	c->qp.attr.timeout = 0;
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	comp_nak(test, c, 0);
+	comp_expect(test, c, 0, 2, COMP_RETRIES - 2);
+}
+
+/* The time was over, and then made endless: so it is not over. */
+static void comp_endless(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	rxo_run_enter(&c->qp);
+	comp_time_over(c);
+	c->qp.attr.timeout = 0;
+	rxo_run_leave(&c->qp);
+	comp_expect(test, c, 0, 0, COMP_RETRIES);
 }
 
 static void comp_expect_rnr(struct kunit *test, struct comp_env *c, bool wait,
@@ -298,6 +323,8 @@ static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_unseen),
 	KUNIT_CASE(comp_unseen_junk),
 	KUNIT_CASE(comp_naked_twice),
+	KUNIT_CASE(comp_naked_untimed),
+	KUNIT_CASE(comp_endless),
 	KUNIT_CASE(comp_rnr_twice),
 	{}
 };
