@@ -213,27 +213,42 @@ static void registration(void)
 	nic_close(&nic);
 }
 
+/* Bytes of the objects of a slab cache, of which there are as many as @counter says. */
+static long objects_of(const char *cache, const char *counter)
+{
+	char path[64];
+	long size = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/slab_size", cache);
+	f = fopen(path, "r");
+	check(f && fscanf(f, "%ld", &size) == 1, "%s cannot be read", path);
+	fclose(f);
+	return size * hw_counter(cfg.dev, counter);
+}
+
+static double table_kib(void)
+{
+	return (objects_of("hmm_region", "odp_regions") +
+		objects_of("hmm_table", "odp_tables")) / 1024.0;
+}
+
 /* Kernel memory that one prefetched GiB takes. */
 static void memory_of(bool huge)
 {
 	struct nic nic;
 	struct buf b;
-	long before, idle;
+	double idle;
 
 	nic_open(&nic, cfg.dev);
 	mem_new(&b, BIG, huge);
 	mem_touch(&b);
-	sleep_ms(500);
-	before = proc_value("/proc/meminfo", "Slab");
 	mem_reg(&b, &nic, BIG, MODE_ODP);
-	idle = proc_value("/proc/meminfo", "Slab");
+	idle = table_kib();
 	check(!advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, IBV_ADVISE_MR_FLAG_FLUSH,
 		      b.base, BIG, b.lkey), "prefetch");
-	printf("# table memory of 1 GiB in %s pages: %ld KiB untouched, %ld KiB used, %ld regions, %ld tables, aim: at most %s\n",
-	       huge ? "huge" : "4 KiB", idle - before,
-	       proc_value("/proc/meminfo", "Slab") - before,
-	       hw_counter(cfg.dev, "odp_regions"), hw_counter(cfg.dev, "odp_tables"),
-	       huge ? "32 KiB" : "2.1 MiB");
+	printf("# table memory of 1 GiB in %s pages: %.1f KiB untouched, %.1f KiB used, aim: at most %s\n",
+	       huge ? "huge" : "4 KiB", idle, table_kib(), huge ? "32 KiB" : "2.1 MiB");
 	mem_free(&b);
 	nic_close(&nic);
 }
@@ -438,18 +453,38 @@ static double give_back(uint8_t *at, bool unmap)
 	return sum / TIMES;
 }
 
+struct stranger {
+	bool unmap;
+	double ns;
+};
+
+/* In a process that no device knows. */
+static void give_back_unknown(void *arg)
+{
+	struct stranger *s = arg;
+	struct buf b;
+
+	mem_new(&b, 16 * MIB, false);
+	s->ns = give_back(b.map + 8 * MIB, s->unmap);
+}
+
 /* What others in the process pay for memory that is not registered. */
 static void beside(void)
 {
 	static struct series none[2], near[2], far[2];
+	struct stranger *s;
 	struct buf b;
 	struct nic nic;
 
+	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	check(s != MAP_FAILED, "mmap");
 	nic_open(&nic, cfg.dev);
 	mem_new(&b, 16 * MIB, false);
 	for (int i = 0; i < ROUNDS; i++) {
 		for (int unmap = 0; unmap < 2; unmap++) {
-			none[unmap].v[i] = give_back(b.map + 8 * MIB, unmap);
+			s->unmap = unmap;
+			check(!in_child(give_back_unknown, s), "no other process");
+			none[unmap].v[i] = s->ns;
 			/* Of 5 MiB all is used: the last 2 MiB are so in half. */
 			mem_reg(&b, &nic, 5 * MIB, MODE_ODP);
 			check(!advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
@@ -469,6 +504,7 @@ static void beside(void)
 			      "madvise 3 MiB away / without",
 		      &far[unmap], &none[unmap], "at most 1.10");
 	}
+	munmap(s, sizeof(*s));
 	mem_free(&b);
 	nic_close(&nic);
 }
