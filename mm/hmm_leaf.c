@@ -304,16 +304,14 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 	if (flags & HMM_MIRROR_WRITE)
 		rights |= HMM_ENTRY_WRITE;
 
-	/* RCU bridges from the tree to the lock. */
-	rcu_read_lock();
+	lockdep_assert_in_softirq();
+
+	/* RCU bridges from the tree to the lock; who has bottom halves off is a reader. */
 	region = xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
 	leaf = region ? hmm_region_leaf(region, addr) : NULL;
-	if (!leaf || atomic_read(&leaf->hurry)) {
-		rcu_read_unlock();
+	if (!leaf || atomic_read(&leaf->hurry))
 		goto miss;
-	}
-	read_lock_bh(&leaf->lock);
-	rcu_read_unlock();
+	read_lock(&leaf->lock);
 
 	if (hmm_leaf_run(leaf, addr, len, rights, run)) {
 		if (!READ_ONCE(leaf->young))
@@ -322,7 +320,7 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 		__release(&leaf->lock);
 		return true;
 	}
-	read_unlock_bh(&leaf->lock);
+	read_unlock(&leaf->lock);
 miss:
 	hmm_stat_inc(mirror, misses);
 	return false;
@@ -333,6 +331,6 @@ void hmm_mirror_unlock(struct hmm_mirror_run *run)
 {
 	/* For sparse: taken by the lookup. */
 	__acquire(&run->leaf->lock);
-	read_unlock_bh(&run->leaf->lock);
+	read_unlock(&run->leaf->lock);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_unlock);

@@ -11,8 +11,8 @@
  *
  *	hmm_mirror_get, _put		may sleep, no lock held
  *	hmm_mirror_fault		may sleep, no lock held, any task
- *	hmm_mirror_lookup_and_lock,	never sleep; process or softirq, not
- *	hmm_mirror_unlock		hardirq
+ *	hmm_mirror_lookup_and_lock,	never sleep; softirq, or bottom halves
+ *	hmm_mirror_unlock		disabled
  *
  * Between hmm_mirror_lookup_and_lock() and hmm_mirror_unlock() an invalidation
  * of that address waits, spinning. So copy what you need, at most a packet, and
@@ -181,7 +181,7 @@ const struct mm_struct *hmm_mirror_mm(const struct hmm_mirror *mirror);
  * hmm_mirror_unlock(). A run ends at a 2 MiB boundary or where the pages are not
  * consecutive or not usable for @flags; call again for the rest.
  *
- * Context: process or softirq; bottom halves are disabled until the unlock.
+ * Context: softirq, or bottom halves disabled by the caller until after the unlock.
  * Return: true and the lock held, or false (a miss) and no lock held.
  */
 bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,

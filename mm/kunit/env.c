@@ -7,7 +7,8 @@
 
 static unsigned int kunit_seed;
 module_param(kunit_seed, uint, 0400);
-MODULE_PARM_DESC(kunit_seed, "of the tests' random numbers; 0 for another each time");
+MODULE_PARM_DESC(kunit_seed,
+		 "of the tests' random numbers; 0 for another each time");
 
 MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
 
@@ -134,9 +135,9 @@ bool hmm_env_has(struct kunit *test, struct hmm_mirror *mirror,
 {
 	struct hmm_mirror_run run;
 
-	if (!hmm_mirror_lookup_and_lock(mirror, addr, 1, flags, &run))
+	if (!hmm_env_lookup_and_lock(mirror, addr, 1, flags, &run))
 		return false;
-	hmm_mirror_unlock(&run);
+	hmm_env_unlock(&run);
 	KUNIT_EXPECT_PTR_EQ(test, run.page,
 			    hmm_env_mapped_page(mirror->mm, addr));
 	return true;

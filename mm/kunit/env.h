@@ -3,6 +3,7 @@
 #ifndef HMM_KUNIT_ENV_H
 #define HMM_KUNIT_ENV_H
 
+#include <linux/bottom_half.h>
 #include <linux/sizes.h>
 #include <rdma/hmm_mirror_kunit.h>
 
@@ -38,6 +39,27 @@ struct page *hmm_env_mapped_page(struct mm_struct *mm, unsigned long addr);
 /* Is the byte at @addr there, and if so, is it the page table's page? */
 bool hmm_env_has(struct kunit *test, struct hmm_mirror *mirror,
 		 unsigned long addr, unsigned int flags);
+
+/* The device's side in any context: what the contract wants is done here. */
+static inline bool hmm_env_lookup_and_lock(struct hmm_mirror *mirror,
+					   unsigned long addr, size_t len,
+					   unsigned int flags,
+					   struct hmm_mirror_run *run)
+{
+	bool found;
+
+	local_bh_disable();
+	found = hmm_mirror_lookup_and_lock(mirror, addr, len, flags, run);
+	if (!found)
+		local_bh_enable();
+	return found;
+}
+
+static inline void hmm_env_unlock(struct hmm_mirror_run *run)
+{
+	hmm_mirror_unlock(run);
+	local_bh_enable();
+}
 
 /* madvise(MADV_DONTNEED) */
 void hmm_env_zap(struct hmm_mirror *mirror, unsigned long addr, size_t len);

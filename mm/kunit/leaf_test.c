@@ -221,9 +221,9 @@ static void leaf_check_lookup(struct kunit *test, struct leaf_env *l)
 	struct hmm_mirror_run run = {};
 	bool found;
 
-	found = hmm_mirror_lookup_and_lock(&l->mirror, addr, len, flags, &run);
+	found = hmm_env_lookup_and_lock(&l->mirror, addr, len, flags, &run);
 	if (found)
-		hmm_mirror_unlock(&run);
+		hmm_env_unlock(&run);
 	KUNIT_EXPECT_EQ_MSG(test, found, expected != 0, "%#lx+%#zx", addr, len);
 	if (found) {
 		KUNIT_EXPECT_EQ_MSG(test, run.len, expected, "%#lx+%#zx", addr,
@@ -302,34 +302,31 @@ static void leaf_border(struct kunit *test)
 	leaf_fill(test, &l->leaf[0], 0x1000, HMM_ENTRY_VALID | HMM_ENTRY_WRITE);
 	leaf_fill(test, &l->leaf[1], 0x1000 + HMM_LEAF_PAGES, HMM_ENTRY_VALID);
 
-	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(&l->mirror,
-							   border - 5, 4096, 0,
-							   &run));
-	hmm_mirror_unlock(&run);
+	KUNIT_ASSERT_TRUE(test, hmm_env_lookup_and_lock(&l->mirror, border - 5,
+							4096, 0, &run));
+	hmm_env_unlock(&run);
 	KUNIT_EXPECT_EQ(test, run.len, 5);
 	KUNIT_EXPECT_EQ(test, run.offset, PAGE_SIZE - 5);
 
-	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(&l->mirror, border,
-							   SZ_4M, 0, &run));
-	hmm_mirror_unlock(&run);
+	KUNIT_ASSERT_TRUE(test, hmm_env_lookup_and_lock(&l->mirror, border,
+							SZ_4M, 0, &run));
+	hmm_env_unlock(&run);
 	KUNIT_EXPECT_EQ(test, run.len, HMM_LEAF_SIZE);
 	KUNIT_EXPECT_EQ(test, page_to_pfn(run.page), 0x1000 + HMM_LEAF_PAGES);
 
-	KUNIT_EXPECT_FALSE(test, hmm_mirror_lookup_and_lock(&l->mirror,
-							    border, 1,
-							    HMM_MIRROR_WRITE,
-							    &run));
-	KUNIT_EXPECT_FALSE(test, hmm_mirror_lookup_and_lock(&l->mirror, end, 1,
-							    0, &run));
 	KUNIT_EXPECT_FALSE(test,
-			   hmm_mirror_lookup_and_lock(&l->mirror,
-						      LEAF_START - 1, 2, 0,
-						      &run));
+			   hmm_env_lookup_and_lock(&l->mirror, border, 1,
+						   HMM_MIRROR_WRITE, &run));
+	KUNIT_EXPECT_FALSE(test, hmm_env_lookup_and_lock(&l->mirror, end, 1, 0,
+							 &run));
+	KUNIT_EXPECT_FALSE(test,
+			   hmm_env_lookup_and_lock(&l->mirror, LEAF_START - 1,
+						   2, 0, &run));
 
 	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(&l->mirror, LEAF_START,
 						   2 * HMM_LEAF_SIZE, 0));
-	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(&l->mirror, border - 1, 2,
-						   0));
+	KUNIT_EXPECT_TRUE(test,
+			  hmm_mirror_present(&l->mirror, border - 1, 2, 0));
 	KUNIT_EXPECT_TRUE(test, hmm_mirror_present(&l->mirror, border - 1, 1,
 						   HMM_MIRROR_WRITE));
 	KUNIT_EXPECT_FALSE(test, hmm_mirror_present(&l->mirror, border - 1, 2,
@@ -356,14 +353,13 @@ static void leaf_hostile_ranges(struct kunit *test)
 			   hmm_mirror_present(&l->mirror, ULONG_MAX, 1, 0));
 	KUNIT_EXPECT_FALSE(test,
 			   hmm_mirror_present(&l->mirror, ULONG_MAX, 2, 0));
-	KUNIT_EXPECT_FALSE(test, hmm_mirror_lookup_and_lock(&l->mirror,
-							    ULONG_MAX, 1, 0,
-							    &run));
+	KUNIT_EXPECT_FALSE(test, hmm_env_lookup_and_lock(&l->mirror, ULONG_MAX,
+							 1, 0, &run));
 	/* Length does not matter for what is found. */
-	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(&l->mirror,
-							   LEAF_START + 7,
-							   SIZE_MAX, 0, &run));
-	hmm_mirror_unlock(&run);
+	KUNIT_ASSERT_TRUE(test,
+			  hmm_env_lookup_and_lock(&l->mirror, LEAF_START + 7,
+						  SIZE_MAX, 0, &run));
+	hmm_env_unlock(&run);
 	KUNIT_EXPECT_EQ(test, run.len, HMM_LEAF_SIZE - 7);
 }
 
@@ -383,21 +379,21 @@ static int leaf_hurry_reader(void *arg)
 	struct hmm_mirror_run first, second;
 	unsigned long end = jiffies + 10 * HZ;
 
-	if (!hmm_mirror_lookup_and_lock(mirror, LEAF_START, 1, 0, &first))
+	if (!hmm_env_lookup_and_lock(mirror, LEAF_START, 1, 0, &first))
 		return 0;
 	smp_store_release(&h->held, true);
 	while (!atomic_read(&h->l->leaf[0].hurry) && time_before(jiffies, end))
 		cpu_relax();
 	/* A lookup that came in now would keep the writer out for ever. */
-	if (hmm_mirror_lookup_and_lock(mirror, LEAF_START, 1, 0, &second)) {
+	if (hmm_env_lookup_and_lock(mirror, LEAF_START, 1, 0, &second)) {
 		h->other = HURRY_HIT;
-		hmm_mirror_unlock(&second);
+		hmm_env_unlock(&second);
 	} else {
 		h->other = HURRY_MISS;
 	}
 	if (READ_ONCE(h->written))
 		h->other = HURRY_NONE;
-	hmm_mirror_unlock(&first);
+	hmm_env_unlock(&first);
 	return 0;
 }
 
@@ -424,19 +420,16 @@ static void leaf_hurried(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, h->other, HURRY_MISS);
 	KUNIT_EXPECT_EQ(test, atomic_read(&l->leaf[0].hurry), 0);
-	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(&l->mirror,
-							   LEAF_START, 1, 0,
-							   &run));
-	hmm_mirror_unlock(&run);
+	KUNIT_ASSERT_TRUE(test, hmm_env_lookup_and_lock(&l->mirror, LEAF_START,
+							1, 0, &run));
+	hmm_env_unlock(&run);
 }
 
-static struct kunit_case leaf_cases[] = {
-	KUNIT_CASE_SLOW(leaf_random),
-	KUNIT_CASE(leaf_border),
-	KUNIT_CASE(leaf_hostile_ranges),
-	KUNIT_CASE(leaf_hurried),
-	{}
-};
+static struct kunit_case leaf_cases[] = { KUNIT_CASE_SLOW(leaf_random),
+					  KUNIT_CASE(leaf_border),
+					  KUNIT_CASE(leaf_hostile_ranges),
+					  KUNIT_CASE(leaf_hurried),
+					  {} };
 
 static struct kunit_suite leaf_suite = {
 	.name = "hmm_leaf",

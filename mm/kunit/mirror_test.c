@@ -180,9 +180,9 @@ static void mirror_huge(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start, 0));
 	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror,
 					    start + HMM_LEAF_SIZE - 1, 0));
-	KUNIT_ASSERT_TRUE(test, hmm_mirror_lookup_and_lock(mirror, start + 3,
-							   SZ_4M, 0, &run));
-	hmm_mirror_unlock(&run);
+	KUNIT_ASSERT_TRUE(test, hmm_env_lookup_and_lock(mirror, start + 3,
+							SZ_4M, 0, &run));
+	hmm_env_unlock(&run);
 	KUNIT_EXPECT_EQ(test, run.len, HMM_LEAF_SIZE - 3);
 
 	/* The page table splits it; what stays comes back as pages. */
@@ -302,7 +302,7 @@ static void race_look(struct mirror_race *r, unsigned int page)
 	u64 stamped, found;
 	int i;
 
-	if (!hmm_mirror_lookup_and_lock(r->mirror, addr, PAGE_SIZE, 0, &run))
+	if (!hmm_env_lookup_and_lock(r->mirror, addr, PAGE_SIZE, 0, &run))
 		return;
 	atomic_inc(&r->hits);
 	stamped = smp_load_acquire(&r->stamped);
@@ -315,7 +315,7 @@ static void race_look(struct mirror_race *r, unsigned int page)
 	}
 	if (stamped && found != race_stamp(stamped, page))
 		atomic_inc(&r->foreign);
-	hmm_mirror_unlock(&run);
+	hmm_env_unlock(&run);
 }
 
 static int race_reader(void *arg)
@@ -524,19 +524,17 @@ static void mirror_prune_race(struct kunit *test)
 	hmm_mirror_window_del(mirror, kept);
 }
 
-static struct kunit_case mirror_cases[] = {
-	KUNIT_CASE(mirror_life),
-	KUNIT_CASE(mirror_fault),
-	KUNIT_CASE(mirror_errors),
-	KUNIT_CASE(mirror_invalidate),
-	KUNIT_CASE(mirror_huge),
-	KUNIT_CASE(mirror_shrink),
-	KUNIT_CASE_SLOW(mirror_race),
-	KUNIT_CASE_SLOW(mirror_reap_race),
-	KUNIT_CASE_SLOW(mirror_unseen_race),
-	KUNIT_CASE_SLOW(mirror_prune_race),
-	{}
-};
+static struct kunit_case mirror_cases[] = { KUNIT_CASE(mirror_life),
+					    KUNIT_CASE(mirror_fault),
+					    KUNIT_CASE(mirror_errors),
+					    KUNIT_CASE(mirror_invalidate),
+					    KUNIT_CASE(mirror_huge),
+					    KUNIT_CASE(mirror_shrink),
+					    KUNIT_CASE_SLOW(mirror_race),
+					    KUNIT_CASE_SLOW(mirror_reap_race),
+					    KUNIT_CASE_SLOW(mirror_unseen_race),
+					    KUNIT_CASE_SLOW(mirror_prune_race),
+					    {} };
 
 static struct kunit_suite mirror_suite = {
 	.name = "hmm_mirror",
