@@ -66,12 +66,16 @@ static void read_with_copies(struct buf *b)
 	check(hw_counter(cfg.dev, "timeouts") > before, "nothing was asked for again");
 }
 
-/* Those copies reach b now. */
+static long duplicates(void)
+{
+	return hw_counter(cfg.peer, "rcvd_duplicates");
+}
+
+/* The rest of those copies reaches b now. */
 static void copies_arrive(long duplicates_before)
 {
 	sleep_ms(DELAY_MS + DELAY_MS / 4);
-	check(hw_counter(cfg.peer, "rcvd_duplicates") > duplicates_before,
-	      "no copy has arrived");
+	check(duplicates() > duplicates_before, "no copy has arrived");
 }
 
 /* Nobody waits for it any more, so it is no error that it cannot be had. */
@@ -83,9 +87,9 @@ static void read_of_a_dead_key(void)
 	setup();
 	buf_new(&dead, 3 * PAGE);
 	buf_reg(&dead, &p.nb, ACCESS_ALL);
-	before = hw_counter(cfg.peer, "rcvd_duplicates");
 	read_with_copies(&dead);
 	buf_free(&dead);
+	before = duplicates();
 	wire_netem(&end[0], "delay 0ms");
 	copies_arrive(before);
 	wire_netem(&end[0], NULL);
@@ -99,7 +103,7 @@ static void read_of_a_dead_key(void)
 static void read_beside_another(void)
 {
 	static uint8_t bytes[2 * PAGE];
-	long duplicates, timeouts, again;
+	long before, aside, timeouts, again;
 	struct buf slow;
 	int uffd;
 
@@ -108,8 +112,9 @@ static void read_beside_another(void)
 	memcpy(bytes, slow.want, sizeof(bytes));
 	uffd = buf_withhold(&slow, O_CLOEXEC);
 	buf_reg(&slow, &p.nb, ACCESS_ALL);
-	duplicates = hw_counter(cfg.peer, "rcvd_duplicates");
 	read_with_copies(&r);
+	before = duplicates();
+	aside = hw_counter(cfg.peer, "reads_set_aside");
 	/* What is on its way stays there; what follows is there at once. */
 	wire_netem(&end[0], "delay 0ms");
 	timeouts = hw_counter(cfg.dev, "timeouts");
@@ -120,7 +125,8 @@ static void read_beside_another(void)
 	close(uffd);
 	wc_ok(p.a.scq, 2);
 	buf_moved(&l, 3 * PAGE + 5, &slow, 1001, PAGE + 13);
-	copies_arrive(duplicates);
+	check(duplicates() > before, "no copy has arrived");
+	check(hw_counter(cfg.peer, "reads_set_aside") > aside, "none came in between");
 	wire_netem(&end[0], NULL);
 	timeouts = hw_counter(cfg.dev, "timeouts") - timeouts;
 	again = hw_counter(cfg.dev, "retransmits") - again;

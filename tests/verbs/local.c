@@ -31,7 +31,10 @@ static void run(void *arg)
 	pair_close(&p);
 }
 
-/* In a child, so that the parameter is as it was whatever becomes of @fn. */
+/*
+ * In a child, so that the parameter is as it was whatever becomes of @fn; it begins with Y,
+ * should a case have been killed before it was.
+ */
 static void on_one_host(void (*fn)(void))
 {
 	int status;
@@ -39,6 +42,7 @@ static void on_one_host(void (*fn)(void))
 	if (access(PARAMETER, W_OK))
 		skip("another driver");
 	cfg.peer = cfg.dev;
+	file_put("Y", PARAMETER);
 	status = in_child(run, fn);
 	file_put("Y", PARAMETER);
 	if (status)
@@ -94,6 +98,7 @@ static void *switcher(void *arg)
 /* Packets of both ways overtake each other, as on any wire. */
 static void switching(void)
 {
+	long sent = counted("sent_pkts"), locally = counted("sent_locally");
 	pthread_t thread;
 
 	check(!pthread_create(&thread, NULL, switcher, NULL), "pthread_create");
@@ -101,6 +106,10 @@ static void switching(void)
 		traffic_round(&t);
 	over = true;
 	pthread_join(thread, NULL);
+	sent = counted("sent_pkts") - sent;
+	locally = counted("sent_locally") - locally;
+	check(locally && locally < sent, "%ld of %ld packets went past the stack", locally,
+	      sent);
 }
 
 static void switched_meanwhile(void)
