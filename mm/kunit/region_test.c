@@ -142,8 +142,8 @@ static void region_unmapped(struct kunit *test)
 	flush_delayed_work(&mirror->reap_work);
 	hmm_env_map(env, start, 2 * HMM_LEAF_SIZE);
 	hmm_env_map(env, whole, PAGE_SIZE);
-	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, start, 2 * HMM_LEAF_SIZE,
-						  0));
+	KUNIT_ASSERT_EQ(test, 0,
+			hmm_mirror_fault(mirror, start, 2 * HMM_LEAF_SIZE, 0));
 	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, whole, 1, 0));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 2);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 3);
@@ -161,10 +161,11 @@ static void region_unmapped(struct kunit *test)
 	region_reap_now(test, mirror);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->tables), 1);
-	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start + HMM_LEAF_SIZE,
-					    0));
+	KUNIT_EXPECT_TRUE(test,
+			  hmm_env_has(test, mirror, start + HMM_LEAF_SIZE, 0));
 	/* While somebody holds mmap_lock it is put off, and not forgotten. */
-	KUNIT_ASSERT_EQ(test, 0, vm_munmap(start + HMM_LEAF_SIZE, HMM_LEAF_SIZE));
+	KUNIT_ASSERT_EQ(test, 0,
+			vm_munmap(start + HMM_LEAF_SIZE, HMM_LEAF_SIZE));
 	mmap_write_lock(mirror->mm);
 	region_reap_now(test, mirror);
 	mmap_write_unlock(mirror->mm);
