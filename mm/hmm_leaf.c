@@ -24,6 +24,7 @@
  * time. tests/model/mirror.pml proves that the invalidation gets in.
  */
 #include <linux/mm.h>
+#include <linux/overflow.h>
 
 #include "hmm_internal.h"
 #include "hmm_trace.h"
@@ -326,6 +327,44 @@ miss:
 	return false;
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_lookup_and_lock);
+
+static bool hmm_leaf_present(struct hmm_mirror *mirror, unsigned long addr,
+			     unsigned long last, unsigned long rights)
+{
+	unsigned long end = (last & PAGE_MASK) + PAGE_SIZE;
+	struct hmm_region *region;
+	bool present;
+
+	/* Here RCU keeps the region until a leaf's lock is let go. */
+	rcu_read_lock();
+	region = xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
+	present = region &&
+		  hmm_leaf_first_missing(hmm_region_leaf(region, addr),
+					 addr & PAGE_MASK, end, rights) == end;
+	rcu_read_unlock();
+	return present;
+}
+
+bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
+			size_t len, unsigned int flags)
+{
+	unsigned long rights = HMM_ENTRY_VALID;
+	unsigned long last, leaf_last;
+
+	if (flags & HMM_MIRROR_WRITE)
+		rights |= HMM_ENTRY_WRITE;
+	if (!len || check_add_overflow(addr, len - 1, &last))
+		return false;
+	for (;;) {
+		leaf_last = min(addr | ~HMM_LEAF_MASK, last);
+		if (!hmm_leaf_present(mirror, addr, leaf_last, rights))
+			return false;
+		if (leaf_last == last)
+			return true;
+		addr = leaf_last + 1;
+	}
+}
+EXPORT_SYMBOL_GPL(hmm_mirror_present);
 
 void hmm_mirror_unlock(struct hmm_mirror_run *run)
 {

@@ -197,6 +197,22 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 void hmm_mirror_unlock(struct hmm_mirror_run *run);
 
 /**
+ * hmm_mirror_present() - is a range there as a whole
+ * @mirror: the mirror
+ * @addr: first byte
+ * @len: bytes, at least 1; the whole range is looked at with bottom halves off,
+ *	 leaf by leaf
+ * @flags: HMM_MIRROR_READ or HMM_MIRROR_WRITE
+ *
+ * A hint: before the caller can look it up, pages may have come or gone.
+ *
+ * Context: any but hardirq.
+ * Return: true if a lookup of each of its bytes would have found it.
+ */
+bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
+			size_t len, unsigned int flags);
+
+/**
  * hmm_mirror_fault() - make a range present
  * @mirror: the mirror
  * @addr: first byte

@@ -25,22 +25,6 @@
  */
 struct hmm_mirror *hmm_mirror_kunit_get(struct hmm_mirror_device *dev);
 
-/**
- * hmm_mirror_present() - is a range there as a whole
- * @mirror: the mirror
- * @addr: first byte
- * @len: bytes, at least 1; the whole range is looked at with bottom halves off,
- *	 leaf by leaf
- * @flags: HMM_MIRROR_READ or HMM_MIRROR_WRITE
- *
- * A hint: before the caller can look it up, pages may have come or gone.
- *
- * Context: process or softirq.
- * Return: true if a lookup of each of its bytes would have found it.
- */
-bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
-			size_t len, unsigned int flags);
-
 static inline void hmm_mirror_kunit_end(void *task)
 {
 	kthread_stop_put(task);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/overflow.h>
 
 #include "env.h"
 
@@ -18,45 +17,6 @@ struct hmm_mirror *hmm_mirror_kunit_get(struct hmm_mirror_device *dev)
 			     ERR_PTR(-EINVAL);
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_kunit_get);
-
-static bool hmm_mirror_leaf_present(struct hmm_mirror *mirror,
-				    unsigned long addr, unsigned long last,
-				    unsigned long rights)
-{
-	unsigned long end = (last & PAGE_MASK) + PAGE_SIZE;
-	struct hmm_region *region;
-	bool present;
-
-	/* Here RCU keeps the region until a leaf's lock is let go. */
-	rcu_read_lock();
-	region = xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
-	present = region &&
-		  hmm_leaf_first_missing(hmm_region_leaf(region, addr),
-					 addr & PAGE_MASK, end, rights) == end;
-	rcu_read_unlock();
-	return present;
-}
-
-bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
-			size_t len, unsigned int flags)
-{
-	unsigned long rights = HMM_ENTRY_VALID;
-	unsigned long last, leaf_last;
-
-	if (flags & HMM_MIRROR_WRITE)
-		rights |= HMM_ENTRY_WRITE;
-	if (!len || check_add_overflow(addr, len - 1, &last))
-		return false;
-	for (;;) {
-		leaf_last = min(addr | ~HMM_LEAF_MASK, last);
-		if (!hmm_mirror_leaf_present(mirror, addr, leaf_last, rights))
-			return false;
-		if (leaf_last == last)
-			return true;
-		addr = leaf_last + 1;
-	}
-}
-EXPORT_SYMBOL_GPL(hmm_mirror_present);
 
 static void hmm_env_fini(void *dev)
 {

@@ -73,6 +73,17 @@ int rxo_access_copy(struct rxo_mr *mr, u64 iova, void *buf, size_t len,
 	return 0;
 }
 
+bool rxo_access_present(struct rxo_mr *mr, u64 iova, size_t len)
+{
+	u64 offset = iova - mr->iova;
+
+	if (!mr->mirror)
+		return true;
+	return hmm_mirror_present(mr->mirror, mr->va + offset,
+				  min_t(u64, len, mr->len - offset),
+				  HMM_MIRROR_READ);
+}
+
 static u64 rxo_atomic(struct page *page, unsigned int offset,
 		      enum rxo_atomic_op op, u64 swap_add, u64 compare)
 {

@@ -31,6 +31,17 @@ enum rxo_dir {
 int rxo_access_copy(struct rxo_mr *mr, u64 iova, void *buf, size_t len,
 		    enum rxo_dir dir);
 
+/**
+ * rxo_access_present() - would reading all of it be no miss
+ * @mr: a region
+ * @iova: first byte in the region
+ * @len: bytes, at least 1; those beyond the region do not count
+ *
+ * Context: process or softirq.
+ * Return: a hint.
+ */
+bool rxo_access_present(struct rxo_mr *mr, u64 iova, size_t len);
+
 enum rxo_atomic_op {
 	RXO_ATOMIC_CMP_SWAP,
 	RXO_ATOMIC_FETCH_ADD,

@@ -105,6 +105,7 @@ struct rxo_res {
  * struct rxo_read - a READ that is being answered
  * @active: it is
  * @begun: FIRST is out
+ * @looked: all of it was looked for, before that
  * @copy: of one that has been executed before
  * @again: ... and from its middle, as the peer missed something
  * @psn: of the next response
@@ -113,6 +114,7 @@ struct rxo_res {
 struct rxo_read {
 	bool active;
 	bool begun;
+	bool looked;
 	bool copy;
 	bool again;
 	u32 psn;

@@ -45,6 +45,7 @@ void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt)
 
 	resp->read.active = true;
 	resp->read.begun = false;
+	resp->read.looked = false;
 	resp->read.copy = false;
 	resp->read.again = false;
 	resp->read.psn = pkt->psn;
@@ -86,6 +87,24 @@ static u8 rxo_resp_read_opcode(bool first, bool last)
 	return RXO_RC | (last ? RXO_READ_RESP_LAST : RXO_READ_RESP_MIDDLE);
 }
 
+/*
+ * Once FIRST is out no word may be said before LAST, so the peer cannot be told to be
+ * patient. So all of the READ is brought before that, once. But not for a copy: if memory
+ * is so short that pages go again meanwhile, READs that the peer has given up would cost as
+ * much as those that it waits for.
+ */
+static bool rxo_resp_read_may_stall(struct rxo_qp *qp, struct rxo_mr *mr,
+				    u64 iova)
+{
+	struct rxo_read *read = &qp->resp.read;
+
+	if (read->looked || read->copy)
+		return false;
+	read->looked = true;
+	return !rxo_access_present(mr, iova,
+				   min_t(u32, read->resid, RXO_FAULT_AHEAD));
+}
+
 static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
 {
 	struct rxo_resp *resp = &qp->resp;
@@ -98,7 +117,10 @@ static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
 			IB_ACCESS_REMOTE_READ, &iova, len);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	ret = rxo_access_copy(mr, iova, buf, len, RXO_FROM_MR);
+	if (rxo_resp_read_may_stall(qp, mr, iova))
+		ret = -EAGAIN;
+	else
+		ret = rxo_access_copy(mr, iova, buf, len, RXO_FROM_MR);
 	if (ret == -EAGAIN)
 		ret = rxo_park(&resp->park, mr, iova, len, resp->read.resid,
 			       RXO_FROM_MR);
