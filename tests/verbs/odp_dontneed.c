@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "harm.h"
 #include "ops.h"
 #include "test.h"
 
@@ -199,6 +200,53 @@ static void zero_page(void)
 	teardown();
 }
 
+static void give_back_bytes(struct buf *b, size_t at, size_t len)
+{
+	give_back(b, at / PAGE, len / PAGE, MADV_DONTNEED);
+}
+
+static void given_back_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = give_back_bytes, .leaves = harm_zeros }, false);
+}
+
+static void shared_given_back_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = give_back_bytes }, true);
+}
+
+/* By the mapping or by the file. */
+static void punch(struct buf *b, size_t at, size_t len)
+{
+	if (rnd_range(0, 1))
+		give_back(b, at / PAGE, len / PAGE, MADV_REMOVE);
+	else
+		check(!fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, len),
+		      "fallocate: %s", strerror(errno));
+}
+
+static void hole_punched_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = punch, .leaves = harm_zeros }, true);
+}
+
+static void cut_and_lengthen(struct buf *b, size_t at, size_t len)
+{
+	check(!ftruncate(b->fd, at), "ftruncate: %s", strerror(errno));
+	usleep(rnd_range(0, 200));
+	check(!ftruncate(b->fd, at + len), "ftruncate: %s", strerror(errno));
+}
+
+static void truncated_under_traffic(void)
+{
+	harm_both(&(struct harm) {
+		.fn = cut_and_lengthen, .to_end = true, .denies = PROT_READ | PROT_WRITE,
+		.leaves = harm_zeros,
+	}, true);
+}
+
 TEST_MAIN(CASE(anonymous), CASE(source_and_sink), CASE(shared_memory),
 	  CASE(hole_punched), CASE(truncated), CASE(file_is_the_memory),
-	  CASE(zero_page))
+	  CASE(zero_page), CASE(given_back_under_traffic),
+	  CASE(shared_given_back_under_traffic), CASE(hole_punched_under_traffic),
+	  CASE(truncated_under_traffic))

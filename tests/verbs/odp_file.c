@@ -12,10 +12,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "harm.h"
 #include "ops.h"
 #include "test.h"
 
-#define PAGES 24
+#define PAGES (TRAFFIC_SIZE / PAGE)
 
 static struct pair p;
 static struct buf l, r;
@@ -35,7 +36,7 @@ static void setup(int flags, int prot)
 	file = malloc(PAGES * PAGE);
 	check(file, "no memory");
 	rnd_fill(file, PAGES * PAGE);
-	check(pwrite(fd, file, PAGES * PAGE, 0) == PAGES * PAGE, "pwrite");
+	check(pwrite(fd, file, PAGES * PAGE, 0) == (ssize_t)(PAGES * PAGE), "pwrite");
 	check(!fsync(fd), "fsync: %s", strerror(errno));
 	map = mmap(NULL, PAGES * PAGE, prot, flags, fd, 0);
 	check(map != MAP_FAILED, "mmap: %s", strerror(errno));
@@ -68,7 +69,7 @@ static void check_file(bool from_disk, const char *what)
 			close(drop);
 		}
 	}
-	check(pread(fd, now, PAGES * PAGE, 0) == PAGES * PAGE, "pread");
+	check(pread(fd, now, PAGES * PAGE, 0) == (ssize_t)(PAGES * PAGE), "pread");
 	same(now, file, PAGES * PAGE, what);
 	free(now);
 }
@@ -184,5 +185,74 @@ static void read_only_mapping(void)
 	teardown();
 }
 
+static void harmed(const struct harm *h)
+{
+	static struct traffic t;
+
+	t = (struct traffic) { .p = &p, .l = l, .r = r };
+	harm_traffic(&t, h, false);
+	l = t.l;
+	r = t.r;
+}
+
+/*
+ * Private pages go, and the file's are there again. Some of them the CPU copies before
+ * the device does, some the device alone.
+ */
+static void forget_copies(struct buf *b, size_t at, size_t len)
+{
+	check(!madvise(b->map + at, len, MADV_DONTNEED), "madvise: %s", strerror(errno));
+	for (size_t gap = 2 * PAGE - TRAFFIC_GAP; gap < b->size; gap += 2 * PAGE)
+		if (gap >= at && gap < at + len && rnd_range(0, 1))
+			*(volatile uint8_t *)(b->map + gap) = file[gap];
+}
+
+static void private_under_traffic(void)
+{
+	setup(MAP_PRIVATE, PROT_READ | PROT_WRITE);
+	harmed(&(struct harm) { .fn = forget_copies, .leaves = file });
+	check_file(false, "the file after writes to a private mapping");
+	teardown();
+}
+
+static void cut_and_lengthen(struct buf *b, size_t at, size_t len)
+{
+	(void)b;
+	check(!ftruncate(fd, at), "ftruncate: %s", strerror(errno));
+	usleep(rnd_range(0, 200));
+	check(!ftruncate(fd, at + len), "ftruncate: %s", strerror(errno));
+}
+
+static void punch(struct buf *b, size_t at, size_t len)
+{
+	(void)b;
+	check(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, len),
+	      "fallocate: %s", strerror(errno));
+}
+
+static void shared_harmed(const struct harm *h)
+{
+	setup(MAP_SHARED, PROT_READ | PROT_WRITE);
+	harmed(h);
+	memcpy(file, r.want, r.size);
+	check_file(true, "the file on the disk");
+	teardown();
+}
+
+static void truncated_under_traffic(void)
+{
+	shared_harmed(&(struct harm) {
+		.fn = cut_and_lengthen, .to_end = true, .denies = PROT_READ | PROT_WRITE,
+		.leaves = harm_zeros,
+	});
+}
+
+static void hole_punched_under_traffic(void)
+{
+	shared_harmed(&(struct harm) { .fn = punch, .leaves = harm_zeros });
+}
+
 TEST_MAIN(CASE(private_mapping), CASE(private_mapping_follows), CASE(shared_mapping),
-	  CASE(after_write_back), CASE(during_write_back), CASE(read_only_mapping))
+	  CASE(after_write_back), CASE(during_write_back), CASE(read_only_mapping),
+	  CASE(private_under_traffic), CASE(truncated_under_traffic),
+	  CASE(hole_punched_under_traffic))

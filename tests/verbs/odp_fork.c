@@ -59,6 +59,16 @@ static void scribbler(struct child *c)
 	_exit(0);
 }
 
+/*
+ * A child that finds its copies as they were, whatever the device has written meanwhile,
+ * and only then writes.
+ */
+static void latecomer(struct child *c)
+{
+	step(c->go[0], c->did[1]);
+	scribbler(c);
+}
+
 /* A child that only looks: its pages are still those of before. */
 static void onlooker(struct child *c)
 {
@@ -156,6 +166,37 @@ static void read_then_write(void)
 	teardown();
 }
 
+/* The device writes first and then the child, or the other way round. */
+static void in_both_orders(bool warm)
+{
+	struct child c;
+
+	setup(warm);
+	for (int i = 0; i < 6; i++) {
+		start(&c, i & 1 ? scribbler : latecomer);
+		traffic();
+		if (!(i & 1)) {
+			step(c.did[0], c.go[1]);
+			buf_check(&l, "local memory after the child has written");
+			buf_check(&r, "remote memory after the child has written");
+			traffic();
+		}
+		finish(&c);
+		traffic();
+	}
+	teardown();
+}
+
+static void both_orders_warm(void)
+{
+	in_both_orders(true);
+}
+
+static void both_orders_cold(void)
+{
+	in_both_orders(false);
+}
+
 /* Several generations hold on to the pages at once. */
 static void several_children(void)
 {
@@ -203,5 +244,5 @@ static void under_traffic(void)
 }
 
 TEST_MAIN(CASE(child_writes_warm), CASE(child_writes_cold), CASE(child_looks_warm),
-	  CASE(child_looks_cold), CASE(read_then_write), CASE(several_children),
-	  CASE(under_traffic))
+	  CASE(child_looks_cold), CASE(read_then_write), CASE(both_orders_warm),
+	  CASE(both_orders_cold), CASE(several_children), CASE(under_traffic))

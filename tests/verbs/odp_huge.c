@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "during.h"
+#include "harm.h"
 #include "ops.h"
 #include "pages.h"
 #include "test.h"
@@ -207,7 +208,7 @@ static int set_hugetlb(int n)
 	return ok > 0 ? 0 : -1;
 }
 
-static void hugetlb(int flags)
+static uint8_t *hugetlb_map(int flags)
 {
 	uint8_t *map;
 
@@ -220,6 +221,13 @@ static void hugetlb(int flags)
 		set_hugetlb(0);
 		skip("hugetlb: %s", strerror(errno));
 	}
+	return map;
+}
+
+static void hugetlb(int flags)
+{
+	uint8_t *map = hugetlb_map(flags);
+
 	setup(map);
 	across();
 	check(!madvise(map + HUGE, HUGE, MADV_DONTNEED), "madvise: %s",
@@ -241,5 +249,72 @@ static void hugetlb_shared(void)
 	hugetlb(MAP_SHARED);
 }
 
+/* Around the first border: what is done is done to the page behind it. */
+#define AROUND (HUGE - TRAFFIC_SIZE / 2)
+
+static void hugetlb_harmed(int flags, void (*fn)(struct buf *b, size_t at, size_t len),
+			   int denies)
+{
+	static struct traffic t;
+	uint8_t *map = hugetlb_map(flags);
+
+	pair_open(&p, NULL);
+	buf_new(&t.l, TRAFFIC_SIZE);
+	rnd_fill(map, HUGES * HUGE);
+	buf_adopt(&t.r, map + AROUND, TRAFFIC_SIZE);
+	traffic_join(&t, &p);
+	harm_traffic(&t, &(struct harm) {
+		.fn = fn, .at = TRAFFIC_SIZE / 2, .len = TRAFFIC_SIZE / 2,
+		.denies = denies, .leaves = harm_zeros,
+	}, false);
+	traffic_check(&t);
+	buf_dereg(&t.r);
+	check(!munmap(map, HUGES * HUGE), "munmap: %s", strerror(errno));
+	buf_free(&t.l);
+	pair_close(&p);
+	set_hugetlb(0);
+}
+
+static void give_back(struct buf *b, size_t at, size_t len)
+{
+	(void)len;
+	check(!madvise(b->map + at, HUGE, MADV_DONTNEED), "madvise: %s", strerror(errno));
+}
+
+static void punch(struct buf *b, size_t at, size_t len)
+{
+	(void)len;
+	check(!madvise(b->map + at, HUGE, MADV_REMOVE), "madvise: %s", strerror(errno));
+}
+
+static void unmap_and_map(struct buf *b, size_t at, size_t len)
+{
+	uint8_t *to = b->map + at;
+
+	(void)len;
+	check(!munmap(to, HUGE), "munmap: %s", strerror(errno));
+	usleep(rnd_range(0, 200));
+	check(mmap(to, HUGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED_NOREPLACE, -1,
+		   0) == to, "mmap: %s", strerror(errno));
+}
+
+static void hugetlb_given_back_under_traffic(void)
+{
+	hugetlb_harmed(MAP_PRIVATE, give_back, 0);
+}
+
+static void hugetlb_punched_under_traffic(void)
+{
+	hugetlb_harmed(MAP_SHARED, punch, 0);
+}
+
+static void hugetlb_unmapped_under_traffic(void)
+{
+	hugetlb_harmed(MAP_PRIVATE, unmap_and_map, PROT_READ | PROT_WRITE);
+}
+
 TEST_MAIN(CASE(transparent), CASE(transparent_cold), CASE(split), CASE(collapse),
-	  CASE(under_traffic), CASE(hugetlb_private), CASE(hugetlb_shared))
+	  CASE(under_traffic), CASE(hugetlb_private), CASE(hugetlb_shared),
+	  CASE(hugetlb_given_back_under_traffic), CASE(hugetlb_punched_under_traffic),
+	  CASE(hugetlb_unmapped_under_traffic))

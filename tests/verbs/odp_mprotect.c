@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "harm.h"
 #include "ops.h"
 #include "test.h"
 
@@ -159,5 +161,37 @@ static void one_page(void)
 	teardown();
 }
 
+static void take_away(struct buf *b, size_t at, size_t len, int left)
+{
+	check(!mprotect(b->map + at, len, left), "mprotect: %s", strerror(errno));
+	usleep(rnd_range(0, 200));
+	check(!mprotect(b->map + at, len, PROT_READ | PROT_WRITE), "mprotect: %s",
+	      strerror(errno));
+}
+
+static void take_writing(struct buf *b, size_t at, size_t len)
+{
+	take_away(b, at, len, PROT_READ);
+}
+
+static void take_all(struct buf *b, size_t at, size_t len)
+{
+	take_away(b, at, len, PROT_NONE);
+}
+
+/* What only reads must not notice. */
+static void read_only_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = take_writing, .denies = PROT_WRITE }, false);
+	harm_both(&(struct harm) { .fn = take_writing, .denies = PROT_WRITE }, true);
+}
+
+static void no_access_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = take_all, .denies = PROT_READ | PROT_WRITE }, false);
+	harm_both(&(struct harm) { .fn = take_all, .denies = PROT_READ | PROT_WRITE }, true);
+}
+
 TEST_MAIN(CASE(read_only_warm), CASE(read_only_cold), CASE(no_access), CASE(local),
-	  CASE(receive), CASE(never_writable), CASE(one_page))
+	  CASE(receive), CASE(never_writable), CASE(one_page),
+	  CASE(read_only_under_traffic), CASE(no_access_under_traffic))

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "during.h"
+#include "harm.h"
 #include "ops.h"
 #include "pages.h"
 #include "test.h"
@@ -167,21 +168,32 @@ static void moved_by_growing(void)
 	teardown();
 }
 
+/* The heap's last bytes, to be given back and taken again; they are @b's. */
+static uint8_t *heap_end(struct buf *b, size_t size)
+{
+	void *volatile some;	/* or the compiler leaves it out */
+	uint8_t *at;
+
+	/* What the case allocates from now on must not need the heap to grow. */
+	check(mallopt(M_TRIM_THRESHOLD, 1 << 30) && mallopt(M_MMAP_THRESHOLD, 8 << 20) &&
+	      mallopt(M_TOP_PAD, 8 << 20), "mallopt");
+	some = malloc(4 << 20);
+	free(some);
+	at = (uint8_t *)(((uintptr_t)sbrk(0) + PAGE - 1) & ~(PAGE - 1));
+	check(!brk(at + size), "brk: %s", strerror(errno));
+	buf_adopt(b, at, size);
+	buf_refill(b);
+	return at;
+}
+
 /* The heap's end goes down and up again beneath the MR. */
 static void heap(void)
 {
 	uint8_t *at;
 
-	/* What the case allocates below must not need the heap to grow meanwhile. */
-	check(mallopt(M_TRIM_THRESHOLD, 1 << 30) && mallopt(M_MMAP_THRESHOLD, 8 << 20) &&
-	      mallopt(M_TOP_PAD, 8 << 20), "mallopt");
-	free(malloc(4 << 20));
 	setup();
 	buf_free(&r);
-	at = (uint8_t *)(((uintptr_t)sbrk(0) + PAGE - 1) & ~(PAGE - 1));
-	check(!brk(at + PAGES * PAGE), "brk: %s", strerror(errno));
-	buf_adopt(&r, at, PAGES * PAGE);
-	buf_refill(&r);
+	at = heap_end(&r, PAGES * PAGE);
 	buf_reg(&r, &p.nb, ACCESS_ALL);
 	for (int i = 0; i < 3; i++) {
 		do_all(&p, &l, &r, 3, PAGES * PAGE - 9);
@@ -201,6 +213,32 @@ static void heap(void)
 	buf_check(&r, "remote memory");
 	buf_dereg(&r);
 	buf_free(&l);
+	pair_close(&p);
+}
+
+static void shrink_and_grow_heap(struct buf *b, size_t at, size_t len)
+{
+	check(sbrk(-(long)len) != (void *)-1, "sbrk: %s", strerror(errno));
+	usleep(rnd_range(0, 200));
+	check(sbrk(len) == b->map + at, "somebody else moved the heap's end");
+}
+
+static void heap_under_traffic(void)
+{
+	static struct traffic t;
+
+	need_odp();
+	pair_open(&p, NULL);
+	buf_new(&t.l, TRAFFIC_SIZE);
+	heap_end(&t.r, TRAFFIC_SIZE);
+	traffic_join(&t, &p);
+	harm_traffic(&t, &(struct harm) {
+		.fn = shrink_and_grow_heap, .at = KEEP * PAGE, .len = TRAFFIC_SIZE - KEEP * PAGE,
+		.denies = PROT_READ | PROT_WRITE, .leaves = harm_zeros,
+	}, false);
+	traffic_check(&t);
+	buf_dereg(&t.r);
+	buf_free(&t.l);
 	pair_close(&p);
 }
 
@@ -358,5 +396,5 @@ static void huge_moved(void)
 }
 
 TEST_MAIN(CASE(shrunk_and_grown), CASE(moved_by_growing), CASE(heap),
-	  CASE(pages_moved_out), CASE(shared_moved_out), CASE(moved_out_under_traffic),
-	  CASE(tail_moves_under_traffic), CASE(huge_moved))
+	  CASE(heap_under_traffic), CASE(pages_moved_out), CASE(shared_moved_out),
+	  CASE(moved_out_under_traffic), CASE(tail_moves_under_traffic), CASE(huge_moved))

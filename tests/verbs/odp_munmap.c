@@ -5,9 +5,12 @@
  * new access finds it.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include "harm.h"
 #include "ops.h"
 #include "pages.h"
 #include "test.h"
@@ -246,6 +249,55 @@ static void forgotten(void)
 	pair_end(&p, &l, &r);
 }
 
+static void map_anew(struct buf *b, size_t at, size_t len, int fixed)
+{
+	int flags = fixed | (b->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+	uint8_t *to = b->map + at;
+
+	check(mmap(to, len, PROT_READ | PROT_WRITE, flags, b->fd, b->fd < 0 ? 0 : at) == to,
+	      "mmap: %s", strerror(errno));
+}
+
+static void unmap_and_map(struct buf *b, size_t at, size_t len)
+{
+	check(!munmap(b->map + at, len), "munmap: %s", strerror(errno));
+	usleep(rnd_range(0, 200));
+	map_anew(b, at, len, MAP_FIXED_NOREPLACE);
+}
+
+static void map_over(struct buf *b, size_t at, size_t len)
+{
+	map_anew(b, at, len, MAP_FIXED);
+}
+
+static void unmapped_under_traffic(void)
+{
+	harm_both(&(struct harm) {
+		.fn = unmap_and_map, .denies = PROT_READ | PROT_WRITE, .leaves = harm_zeros,
+	}, false);
+}
+
+/* What the device had written is there again with the file. */
+static void file_unmapped_under_traffic(void)
+{
+	harm_both(&(struct harm) {
+		.fn = unmap_and_map, .denies = PROT_READ | PROT_WRITE,
+	}, true);
+}
+
+/* At no moment is nothing mapped: nothing may fail. */
+static void mapped_over_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = map_over, .leaves = harm_zeros }, false);
+}
+
+static void file_mapped_over_under_traffic(void)
+{
+	harm_both(&(struct harm) { .fn = map_over }, true);
+}
+
 TEST_MAIN(CASE(remote_warm), CASE(remote_cold), CASE(local), CASE(receive),
 	  CASE(runs_into_it), CASE(mapped_over), CASE(moved_away),
+	  CASE(unmapped_under_traffic), CASE(file_unmapped_under_traffic),
+	  CASE(mapped_over_under_traffic), CASE(file_mapped_over_under_traffic),
 	  CASE(forgotten))

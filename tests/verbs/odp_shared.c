@@ -12,8 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "during.h"
 #include "ops.h"
 #include "test.h"
+#include "traffic.h"
 
 #define PAGES 16
 
@@ -69,22 +71,31 @@ static void merge(void)
 	}
 }
 
+static void need_ksm(void)
+{
+	if (put(KSM "sleep_millisecs", "1") || put(KSM "pages_to_scan", "10000"))
+		skip("no KSM");
+}
+
+/* All pages of both, of one size, become alike and may be merged. */
+static void make_alike(struct buf *one, struct buf *two)
+{
+	for (size_t at = 0; at < one->size; at += PAGE) {
+		memcpy(one->want + at, two->want, PAGE);
+		memmove(two->want + at, two->want, PAGE);
+	}
+	memcpy(one->map, one->want, one->size);
+	memcpy(two->map, two->want, two->size);
+	check(!madvise(one->map, one->size, MADV_MERGEABLE) &&
+	      !madvise(two->map, two->size, MADV_MERGEABLE), "madvise: %s", strerror(errno));
+}
+
 static void merged(void)
 {
 	setup();
-	if (put(KSM "sleep_millisecs", "1") || put(KSM "pages_to_scan", "10000"))
-		skip("no KSM");
+	need_ksm();
 	for (int i = 0; i < 2; i++) {
-		/* All pages alike, in both buffers. */
-		for (int k = 0; k < PAGES; k++) {
-			memcpy(l.want + k * PAGE, r.want, PAGE);
-			memmove(r.want + k * PAGE, r.want, PAGE);
-		}
-		memcpy(l.map, l.want, l.size);
-		memcpy(r.map, r.want, r.size);
-		check(!madvise(l.map, l.size, MADV_MERGEABLE) &&
-		      !madvise(r.map, r.size, MADV_MERGEABLE), "madvise: %s",
-		      strerror(errno));
+		make_alike(&l, &r);
 		/* Warm on every second round: the merge must take that away. */
 		if (i & 1)
 			do_write(&p.a, &l, 0, &r, 0, PAGES * PAGE);
@@ -98,10 +109,54 @@ static void merged(void)
 		do_send(&p, &l, 8 * PAGE, &r, 11 * PAGE + 1, 3 * PAGE);
 		buf_check(&l, "local memory");
 		buf_check(&r, "remote memory");
+		/* Each of those still merged gets a page of its own again. */
+		check(!put(KSM "run", "2"), "unmerging");
+		check(!get(KSM "pages_shared"), "something is still merged");
+		do_all(&p, &l, &r, 6 * PAGE + 501, 7 * PAGE);
+		do_write(&p.a, &l, 3, &r, 1, PAGES * PAGE - 9);
+		buf_check(&r, "remote memory");
 	}
-	put(KSM "run", "2");
 	put(KSM "run", "0");
 	teardown();
+}
+
+static volatile unsigned int merges;
+
+static void merge_and_unmerge(void *arg)
+{
+	(void)arg;
+	check(!put(KSM "run", "1"), "starting ksmd");
+	sleep_ms(rnd_range(0, 60));
+	merges += get(KSM "pages_shared") > 0;
+	check(!put(KSM "run", "2"), "unmerging");
+}
+
+/* Pages alike again and again, which the device writes to while they are merged. */
+static void merged_under_traffic(void)
+{
+	static struct traffic t;
+	struct during d;
+
+	need_odp();
+	need_ksm();
+	pair_open(&p, NULL);
+	buf_new(&t.l, TRAFFIC_SIZE);
+	buf_new(&t.r, TRAFFIC_SIZE);
+	traffic_join(&t, &p);
+	during_start(&d, merge_and_unmerge, NULL);
+	for (int i = 0; i < 25 || (i < 150 && merges < 10); i++) {
+		if (i % 3 == 0)
+			make_alike(&t.l, &t.r);
+		sleep_ms(rnd_range(0, 20));
+		traffic_round(&t);
+	}
+	during_stop(&d);
+	put(KSM "run", "0");
+	traffic_round(&t);
+	traffic_close(&t);
+	pair_close(&p);
+	if (!merges)
+		skip("nothing wrong, but ksmd has merged nothing");
 }
 
 /* Two mappings of one memory file, both registered: they are one memory. */
@@ -159,4 +214,5 @@ static void same_memory_on_both_sides(void)
 	teardown();
 }
 
-TEST_MAIN(CASE(merged), CASE(mapped_twice), CASE(same_memory_on_both_sides))
+TEST_MAIN(CASE(merged), CASE(merged_under_traffic), CASE(mapped_twice),
+	  CASE(same_memory_on_both_sides))

@@ -7,16 +7,18 @@
 #include "test.h"
 #include "traffic.h"
 
-#define SLOT (4 * PAGE)
+void traffic_join(struct traffic *t, struct pair *p)
+{
+	t->p = p;
+	buf_reg(&t->l, &p->na, ACCESS_ALL);
+	buf_reg(&t->r, &p->nb, ACCESS_ALL);
+}
 
 void traffic_open(struct traffic *t, struct pair *p)
 {
-	memset(t, 0, sizeof(*t));
-	t->p = p;
-	buf_new(&t->l, TRAFFIC_DEPTH * SLOT);
-	buf_new_cold(&t->r, TRAFFIC_DEPTH * SLOT);
-	buf_reg(&t->l, &p->na, ACCESS_ALL);
-	buf_reg(&t->r, &p->nb, ACCESS_ALL);
+	buf_new(&t->l, TRAFFIC_SIZE);
+	buf_new_cold(&t->r, TRAFFIC_SIZE);
+	traffic_join(t, p);
 }
 
 void traffic_check(struct traffic *t)
@@ -35,43 +37,57 @@ void traffic_close(struct traffic *t)
 /* Sources in the first half of l's slots, results in the second. */
 bool traffic_post(struct traffic *t, int k)
 {
-	size_t len = rnd_range(1, 2 * PAGE - 200);
-	size_t lo = k * SLOT + rnd_range(0, 99);
-	size_t ro = k * SLOT + rnd_range(0, 99);
+	static const enum ibv_wr_opcode kinds[] = {
+		IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ, IBV_WR_ATOMIC_FETCH_AND_ADD, IBV_WR_SEND,
+	};
+	size_t lo = k * TRAFFIC_SLOT + rnd_range(0, 99);
+	size_t ro = k * TRAFFIC_SLOT + rnd_range(0, 99);
+	struct traffic_op *o = &t->op[k];
 	uint64_t old, v = rnd(), new;
 	struct pair *p = t->p;
 	struct wr w;
 
-	switch (rnd_range(0, 3)) {
-	case 0:
-		q_rdma(&p->a, IBV_WR_RDMA_WRITE, k, &t->l, lo, &t->r, ro, len);
-		buf_moved(&t->r, ro, &t->l, lo, len);
-		return false;
-	case 1:
-		lo += 2 * PAGE;
-		q_rdma(&p->a, IBV_WR_RDMA_READ, k, &t->l, lo, &t->r, ro, len);
-		buf_moved(&t->l, lo, &t->r, ro, len);
-		return false;
-	case 2:
-		/* An atomic done twice would show. */
-		lo += 2 * PAGE;
+	o->opcode = kinds[rnd_range(0, ARRAY_SIZE(kinds) - 1)];
+	o->len = rnd_range(1, 2 * PAGE - 200);
+	if (o->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD) {
+		o->len = 8;
 		ro = (ro + 7) & ~7ul;
+	}
+	if (o->opcode == IBV_WR_SEND)
+		ro += 2 * PAGE;
+	else if (o->opcode != IBV_WR_RDMA_WRITE)
+		lo += 2 * PAGE;
+	o->lo = lo;
+	o->ro = ro;
+	memcpy(o->l_was, t->l.want + lo, o->len);
+	memcpy(o->r_was, t->r.want + ro, o->len);
+
+	switch (o->opcode) {
+	case IBV_WR_RDMA_READ:
+		q_rdma(&p->a, o->opcode, k, &t->l, lo, &t->r, ro, o->len);
+		buf_moved(&t->l, lo, &t->r, ro, o->len);
+		break;
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+		/* An atomic done twice would show. */
 		memcpy(&old, t->r.want + ro, 8);
 		new = old + v;
-		wr_init(&w, IBV_WR_ATOMIC_FETCH_AND_ADD, k);
+		wr_init(&w, o->opcode, k);
 		wr_sge(&w, &t->l, lo, 8);
 		wr_atomic(&w, &t->r, ro, v, 0);
 		wr_post(&p->a, &w);
 		buf_holds(&t->l, lo, &old, 8);
 		buf_holds(&t->r, ro, &new, 8);
-		return false;
-	default:
-		ro += 2 * PAGE;
-		q_recv(&p->b, k, &t->r, ro, len);
-		q_send(&p->a, k, &t->l, lo, len);
-		buf_moved(&t->r, ro, &t->l, lo, len);
+		break;
+	case IBV_WR_SEND:
+		q_recv(&p->b, k, &t->r, ro, o->len);
+		q_send(&p->a, k, &t->l, lo, o->len);
+		buf_moved(&t->r, ro, &t->l, lo, o->len);
 		return true;
+	default:
+		q_rdma(&p->a, o->opcode, k, &t->l, lo, &t->r, ro, o->len);
+		buf_moved(&t->r, ro, &t->l, lo, o->len);
 	}
+	return false;
 }
 
 void traffic_round(struct traffic *t)
