@@ -108,9 +108,10 @@ void rxo_alive_start(struct rxo_qp *qp)
 		return;
 	rxo_alive_fade(qp);
 	qp->alive.told = ktime_get();
+	/* A look between two waits has ended it, though the timer goes on. */
+	rxo_alive_count(qp, true);
 	if (hrtimer_is_queued(&qp->alive.timer))
 		return;
-	rxo_alive_count(qp, true);
 	rxo_alive_arm(qp, min(rxo_alive_limit(qp), RXO_ALIVE_FIRST_USEC));
 }
 

@@ -711,6 +711,10 @@ static void timer_alive_fades(struct kunit *test)
 	timer_alive_wait(test, qp, 10, 0);
 	KUNIT_EXPECT_EQ(test, qp->alive.usec, 16000);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_calmed), i);
+	/* A look when nothing is waited for, and the timer is queued all the same. */
+	rxo_run_enter(qp);
+	rxo_alive_beat(qp);
+	rxo_run_leave(qp);
 	timer_alive_wait(test, qp, 0, 3000);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_peers_in_a_hurry),
 			2);
