@@ -267,7 +267,6 @@ static void killed_by_a_peer(void)
 	check(group_value("memory.events", "oom_kill") > 0, "nobody was killed, and \"%s\"",
 	      ibv_wc_status_str(wc.status));
 	peer_await(&peer);
-	console("7");
 	for (int i = 0; i < 3; i++)
 		traffic_round(&t);
 	traffic_close(&t);
@@ -275,8 +274,12 @@ static void killed_by_a_peer(void)
 	ep_destroy(&p.a);
 	buf_free(&l);
 	nic_close(&p.na);
-	/* Its memory, and what is mapped there, may go after it, with the fault. */
+	/*
+	 * Its memory, and what is mapped there, may go after it, with the fault. Until then
+	 * a worker may call the killer once more.
+	 */
 	left_await(&before);
+	console("7");
 	group_leave();
 }
 
@@ -321,12 +324,12 @@ static void killed_in_traffic(void)
 	traffic_open(&t, &p);
 	while (!waitpid(pid, &status, WNOHANG))
 		traffic_round(&t);
-	console("7");
 	check(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "wait status %#x", status);
 	check(group_value("memory.events", "oom_kill") > 0, "nobody was killed");
 	traffic_close(&t);
 	pair_close(&p);
 	left_await(&before);
+	console("7");
 	group_leave();
 }
 
