@@ -24,7 +24,7 @@ enum rxo_dir {
  * @len: bytes; at most a packet's, as an invalidation may wait for it
  * @dir: which way
  *
- * Context: process or softirq.
+ * Context: softirq, or bottom halves disabled.
  * Return: 0, or -EAGAIN for a miss; some bytes may have been copied then, and
  * copying all of them again is right.
  */
@@ -57,7 +57,7 @@ enum rxo_atomic_op {
  * @compare: value to compare with
  * @orig: filled with the value before
  *
- * Context: process or softirq.
+ * Context: softirq, or bottom halves disabled.
  * Return: 0, -EAGAIN for a miss, -EINVAL.
  */
 int rxo_access_atomic(struct rxo_mr *mr, u64 iova, enum rxo_atomic_op op,
