@@ -99,6 +99,7 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -142,11 +143,13 @@ static const struct mmu_interval_notifier_ops hmm_mirror_first_ops = {
 	.invalidate = hmm_mirror_invalidate_nothing,
 };
 
-/*
- * The first interval notifier of a process makes the kernel lock every mapping
- * it has. Pay that here, at registration, not in the first fault.
- */
-static int hmm_mirror_subscribe(struct mm_struct *mm)
+struct hmm_subscription {
+	struct work_struct work;
+	struct mm_struct *mm;
+	int err;
+};
+
+static int hmm_mirror_try_subscribe(struct mm_struct *mm)
 {
 	struct mmu_interval_notifier *first;
 	int err;
@@ -160,6 +163,42 @@ static int hmm_mirror_subscribe(struct mm_struct *mm)
 		mmu_interval_notifier_remove(first);
 	kfree(first);
 	return err;
+}
+
+static void hmm_mirror_subscribe_work(struct work_struct *work)
+{
+	struct hmm_subscription *sub =
+		container_of(work, struct hmm_subscription, work);
+
+	sub->err = hmm_mirror_try_subscribe(sub->mm);
+}
+
+/*
+ * The first interval notifier of a process makes the kernel lock every mapping
+ * it has. Pay that here, at registration, not in the first fault.
+ *
+ * The kernel gives that up when a signal comes, if only one that stops the process for
+ * a while, and whoever registers memory knows of no such error. A worker gets no
+ * signals: one that nobody else waits for, as the process may hold its mmap_lock for
+ * long.
+ */
+static int hmm_mirror_subscribe(struct mm_struct *mm)
+{
+	struct hmm_subscription sub = { .mm = mm };
+	struct workqueue_struct *wq;
+
+	sub.err = hmm_mirror_try_subscribe(mm);
+	if (sub.err != -EINTR || fatal_signal_pending(current))
+		return sub.err;
+
+	wq = alloc_workqueue("hmm_mirror", WQ_UNBOUND, 1);
+	if (!wq)
+		return -ENOMEM;
+	INIT_WORK_ONSTACK(&sub.work, hmm_mirror_subscribe_work);
+	queue_work(wq, &sub.work);
+	destroy_workqueue(wq);
+	destroy_work_on_stack(&sub.work);
+	return sub.err;
 }
 
 static struct hmm_mirror *hmm_mirror_find(struct hmm_mirror_device *dev,

@@ -137,7 +137,7 @@ void hmm_mirror_device_fini(struct hmm_mirror_device *dev);
  *
  * Context: process, may sleep; takes mmap_lock for writing the first time.
  * Return: a mirror with a reference, or ERR_PTR(-ENOMEM), ERR_PTR(-EINVAL) from
- * a kernel thread, ERR_PTR(-EINTR).
+ * a kernel thread, ERR_PTR(-EINTR) when the calling task is being killed.
  */
 struct hmm_mirror *hmm_mirror_get(struct hmm_mirror_device *dev);
 
