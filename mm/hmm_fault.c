@@ -60,18 +60,19 @@ static int hmm_fault_walk_vma(struct hmm_fault *f,
 /*
  * Take down what is mapped; what is not, or may not be touched, stays 0.
  *
- * Return: 0 or -EINTR.
+ * Return: as hmm_fault_lock_mm().
  */
 static int hmm_fault_walk(struct hmm_fault *f)
 {
 	struct mm_struct *mm = f->mirror->mm;
 	struct vm_area_struct *vma;
 	unsigned long addr;
-	int err = 0;
+	int err;
 
 	memset(f->pfns, 0, hmm_fault_pages(f) * sizeof(*f->pfns));
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
+	err = hmm_fault_lock_mm(f);
+	if (err)
+		return err;
 	for (addr = f->start; !err && addr < f->end; addr = vma->vm_end) {
 		vma = find_vma_intersection(mm, addr, f->end);
 		if (!vma)
@@ -114,6 +115,7 @@ enum {
 	HMM_TRY_FIX = 1, /* pages are missing */
 	HMM_TRY_JOIN, /* somebody brings the first of them already */
 	HMM_TRY_BEGIN, /* an invalidation is under way */
+	HMM_TRY_BUSY, /* somebody has a lock, and it may not wait */
 };
 
 /*
@@ -138,7 +140,7 @@ static int hmm_fault_try(struct hmm_fault *f)
 	f->walked = true;
 	ret = hmm_fault_walk(f);
 	if (ret)
-		return ret;
+		return ret == -EAGAIN ? HMM_TRY_BUSY : ret;
 	missing = hmm_fault_first_missing(f);
 	if (!(f->flags & HMM_MIRROR_SNAPSHOT) && missing < f->end) {
 		/* Whoever gets the mutex next is to know. */
@@ -170,6 +172,8 @@ static int hmm_fault_prepare(struct hmm_fault *f, int asked)
 		/* Over already, mostly, but only waiting tells. */
 		f->seq = hmm_leaf_begin(f->leaf);
 		return 0;
+	case HMM_TRY_BUSY:
+		return -EAGAIN;
 	case -EAGAIN:
 		hmm_stat_inc(f->mirror, fault_retries);
 		return 0;
@@ -191,8 +195,9 @@ static int hmm_fault_loop(struct hmm_fault *f)
 	int ret, err;
 
 	while (f->start < f->end) {
-		if (mutex_lock_killable(hmm_leaf_mutex(f->leaf)))
-			return -EINTR;
+		err = hmm_fault_lock(f, hmm_leaf_mutex(f->leaf));
+		if (err)
+			return result ?: err;
 		ret = hmm_fault_try(f);
 		mutex_unlock(hmm_leaf_mutex(f->leaf));
 		if (!ret)
@@ -219,7 +224,11 @@ static int hmm_fault_leaf(struct hmm_fault *f)
 	f->fixed = 0;
 	f->refused = 0;
 	f->seq = 0;
-	f->leaf = hmm_leaf_get(f->mirror, f->start);
+	if (f->flags & HMM_MIRROR_NOWAIT)
+		f->leaf = hmm_leaf_find(f->mirror, f->start) ?:
+				  ERR_PTR(-EAGAIN);
+	else
+		f->leaf = hmm_leaf_get(f->mirror, f->start);
 	if (IS_ERR(f->leaf))
 		return PTR_ERR(f->leaf);
 	INIT_LIST_HEAD(&f->bringing);
@@ -264,7 +273,8 @@ static int hmm_fault_range(struct hmm_fault *f, unsigned long addr,
 		f->end = (leaf_last & PAGE_MASK) + PAGE_SIZE;
 		err = hmm_fault_leaf(f);
 		addr = leaf_last + 1;
-		if (err == -EFAULT && f->flags & HMM_MIRROR_SNAPSHOT)
+		if (err == -EFAULT && f->flags & HMM_MIRROR_SNAPSHOT &&
+		    !(f->flags & HMM_MIRROR_NOWAIT))
 			addr = hmm_fault_skip_hole(mm, addr);
 		else if (err)
 			return err;

@@ -58,6 +58,24 @@ static inline bool hmm_fault_missing(const struct hmm_fault *f, unsigned int i)
 	return (f->pfns[i] & need) != need;
 }
 
+/* Return: 0, -EINTR, or -EAGAIN if it would have to wait and may not. */
+static inline int hmm_fault_lock(struct hmm_fault *f, struct mutex *mutex)
+{
+	if (f->flags & HMM_MIRROR_NOWAIT)
+		return mutex_trylock(mutex) ? 0 : -EAGAIN;
+	return mutex_lock_killable(mutex);
+}
+
+/* The same; nobody kills a worker, so there this is mmap_read_lock(). */
+static inline int hmm_fault_lock_mm(struct hmm_fault *f)
+{
+	struct mm_struct *mm = f->mirror->mm;
+
+	if (f->flags & HMM_MIRROR_NOWAIT)
+		return mmap_read_trylock(mm) ? 0 : -EAGAIN;
+	return mmap_read_lock_killable(mm);
+}
+
 /* hmm_fix.c */
 int hmm_fault_fix(struct hmm_fault *f);
 

@@ -148,12 +148,12 @@ int hmm_fault_fix(struct hmm_fault *f)
 	bool only_one = !f->fixed;
 	unsigned int i;
 	bool refused;
-	int err = 0;
+	int err;
 
 	f->bad = f->start;
-	/* Nobody kills a worker, so there this is mmap_read_lock(). */
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
+	err = hmm_fault_lock_mm(f);
+	if (err)
+		return err;
 
 	for (i = 0; i < hmm_fault_pages(f); i++) {
 		if (!hmm_fault_missing(f, i))

@@ -207,6 +207,8 @@ void hmm_region_init(struct hmm_region *region, struct hmm_mirror *mirror,
 		     unsigned long start);
 void hmm_region_fini(struct hmm_region *region);
 void hmm_region_put(struct hmm_region *region);
+struct hmm_mirror_leaf *hmm_leaf_find(struct hmm_mirror *mirror,
+				      unsigned long addr);
 struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr);
 void hmm_leaf_put(struct hmm_mirror_leaf *leaf);

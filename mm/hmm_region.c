@@ -398,6 +398,15 @@ free_region:
 	return ERR_PTR(err);
 }
 
+/* The leaf of @addr with a reference on its region, if there is one; or NULL. */
+struct hmm_mirror_leaf *hmm_leaf_find(struct hmm_mirror *mirror,
+				      unsigned long addr)
+{
+	struct hmm_region *region = hmm_region_find(mirror, addr);
+
+	return region ? hmm_region_leaf(region, addr) : NULL;
+}
+
 /*
  * The leaf of @addr with a reference on its region, made if there is none; the caller
  * holds mm_users, which inserting a notifier demands. -EFAULT if there is none and
@@ -406,12 +415,11 @@ free_region:
 struct hmm_mirror_leaf *hmm_leaf_get(struct hmm_mirror *mirror,
 				     unsigned long addr)
 {
+	struct hmm_mirror_leaf *leaf = hmm_leaf_find(mirror, addr);
 	struct hmm_region *region;
 
-	region = hmm_region_find(mirror, addr);
-	if (region)
-		return hmm_region_leaf(region, addr);
-
+	if (leaf)
+		return leaf;
 	if (mutex_lock_killable(&mirror->grow_mutex))
 		return ERR_PTR(-EINTR);
 	/* Regions are killed under the mutex, so one that is there is alive. */

@@ -220,7 +220,9 @@ bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
  * @flags: HMM_MIRROR_WRITE asks for write permission (breaks COW, and the folios
  *	   are marked dirty); HMM_MIRROR_SNAPSHOT faults nothing in and installs
  *	   what is present; HMM_MIRROR_NOWAIT faults in what the CPU would have
- *	   at once, and waits for no disk and no userfaultfd
+ *	   at once, and waits for no disk, no userfaultfd, and nobody who has
+ *	   mmap_lock; only for an invalidation that is under way, which may be a
+ *	   long one of something else in the process
  *
  * Those who find their pages present do nothing. A page that has to be waited
  * for (swap, a slow file system, userfaultfd) holds up nobody else's fault, nor

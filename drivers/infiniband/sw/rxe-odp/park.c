@@ -120,12 +120,12 @@ static unsigned int rxo_park_flags(const struct rxo_park *park)
 	return park->write ? HMM_MIRROR_WRITE : HMM_MIRROR_READ;
 }
 
-static void rxo_park_look_further(const struct rxo_park *park)
+static void rxo_park_look_further(const struct rxo_park *park,
+				  unsigned int flags)
 {
 	if (park->ahead)
 		hmm_mirror_fault(park->mirror, park->addr + park->want,
-				 park->ahead,
-				 rxo_park_flags(park) | HMM_MIRROR_SNAPSHOT);
+				 park->ahead, flags | HMM_MIRROR_SNAPSHOT);
 }
 
 static void rxo_park_work(struct work_struct *work)
@@ -141,7 +141,7 @@ static void rxo_park_work(struct work_struct *work)
 		err = hmm_mirror_fault(park->mirror, park->addr, park->need,
 				       flags);
 	if (!err)
-		rxo_park_look_further(park);
+		rxo_park_look_further(park, flags);
 	rxo_park_done(park, err);
 }
 
@@ -207,12 +207,13 @@ static struct rxo_park *rxo_park_take(struct rxo_park_list *list,
 /* Return: false if there is something to wait for, or to be said by a worker. */
 static bool rxo_park_bring(struct rxo_park *park)
 {
+	unsigned int flags = rxo_park_flags(park) | HMM_MIRROR_NOWAIT;
 	bool brought;
 
 	brought = !hmm_mirror_fault(park->mirror, park->addr, park->want,
-				    rxo_park_flags(park) | HMM_MIRROR_NOWAIT);
+				    flags);
 	if (brought) {
-		rxo_park_look_further(park);
+		rxo_park_look_further(park, flags);
 		rxo_count(park->qp->dev, parks_helped);
 		rxo_park_done(park, 0);
 	} else {
