@@ -7,6 +7,7 @@
  *
  *	dev->lock -> fault_mutex (the shrinker, and it only tries both)
  *	mirror->grow_mutex -> mmap_lock -> fault_mutex (the reapers, and they try it)
+ *	mirror->grow_mutex -> leaf->lock, mirror->window_lock (the reapers)
  *	fault_mutex -> mmap_lock
  *	fault_mutex -> leaf->lock
  *	fault_mutex -> mirror->window_lock, mirror->join_lock (innermost)
@@ -60,6 +61,9 @@
  */
 #define HMM_REAP_DELAY HZ
 
+/* Regions that lookups need not go down the tree for. */
+#define HMM_RECENT 8
+
 /* Why a reaper has to look. */
 #define HMM_REAP_UNSEEN BIT(0) /* a window has gone */
 #define HMM_REAP_UNMAPPED BIT(1) /* a mapping has */
@@ -92,6 +96,7 @@ struct hmm_mirror {
 	struct list_head entry; /* in dev->mirrors, under dev->lock */
 	/* addr >> HMM_REGION_SHIFT to region: changed under grow_mutex, read by RCU */
 	struct xarray root;
+	struct hmm_region *recent[HMM_RECENT]; /* no lock, RCU: hmm_region.c */
 	struct mutex grow_mutex; /* one new region at a time */
 	unsigned long reap_at; /* regions that start a reaping, grow_mutex */
 	struct delayed_work reap_work;
@@ -176,6 +181,13 @@ static inline struct hmm_mirror_leaf *hmm_region_leaf(struct hmm_region *region,
 						      unsigned long addr)
 {
 	return &region->leaf[(addr >> HMM_LEAF_SHIFT) % HMM_REGION_LEAVES];
+}
+
+/* Where a region is, or was last, if it was looked up recently. */
+static inline struct hmm_region **hmm_recent(struct hmm_mirror *mirror,
+					     unsigned long addr)
+{
+	return &mirror->recent[(addr >> HMM_REGION_SHIFT) % HMM_RECENT];
 }
 
 /*

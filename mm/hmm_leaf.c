@@ -294,6 +294,26 @@ static bool hmm_leaf_run(struct hmm_mirror_leaf *leaf, unsigned long addr,
 	return true;
 }
 
+/* The caller is an RCU reader, or has bottom halves off. */
+static struct hmm_region *hmm_leaf_find_region(struct hmm_mirror *mirror,
+					       unsigned long addr)
+{
+	struct hmm_region *region = READ_ONCE(*hmm_recent(mirror, addr));
+
+	if (likely(region && addr - region->start < HMM_REGION_SIZE))
+		return region;
+	return xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
+}
+
+/* As long as it has an entry, and that is locked, its end has not come. */
+static void hmm_leaf_keep_region(struct hmm_region *region)
+{
+	struct hmm_region **recent = hmm_recent(region->mirror, region->start);
+
+	if (unlikely(READ_ONCE(*recent) != region))
+		smp_store_release(recent, region);
+}
+
 bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 				size_t len, unsigned int flags,
 				struct hmm_mirror_run *run)
@@ -307,8 +327,8 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 
 	lockdep_assert_in_softirq();
 
-	/* RCU bridges from the tree to the lock; who has bottom halves off is a reader. */
-	region = xa_load(&mirror->root, addr >> HMM_REGION_SHIFT);
+	/* RCU bridges from the tree, or from recent, to the lock; who has bottom halves off is a reader. */
+	region = hmm_leaf_find_region(mirror, addr);
 	leaf = region ? hmm_region_leaf(region, addr) : NULL;
 	if (!leaf || atomic_read(&leaf->hurry))
 		goto miss;
@@ -317,6 +337,7 @@ bool hmm_mirror_lookup_and_lock(struct hmm_mirror *mirror, unsigned long addr,
 	if (hmm_leaf_run(leaf, addr, len, rights, run)) {
 		if (!READ_ONCE(leaf->young))
 			WRITE_ONCE(leaf->young, true);
+		hmm_leaf_keep_region(region);
 		/* For sparse: held on purpose. */
 		__release(&leaf->lock);
 		return true;

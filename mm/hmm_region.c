@@ -19,6 +19,23 @@
  *						empty it, remove the notifier
  *						kfree_rcu
  *	grow_mutex: waits for the reaper, makes a new region
+ *
+ * Most lookups are in a region that was looked up just before, of which mirror->recent
+ * has a few, so that they need not go down the tree. That is the way to a dead one, if
+ * it is still there after the reaper has looked:
+ *
+ *	lookup					reaper
+ *	------					------
+ *	lock a leaf of it
+ *	there is an entry
+ *	recent = it
+ *	unlock
+ *						lock the leaf, empty it
+ *						unlock
+ *						recent is it: take it away
+ *	lock the leaf
+ *	no entry: recent stays			[required]
+ *						kfree_rcu
  */
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
@@ -156,6 +173,8 @@ static void hmm_region_destroy(struct hmm_region *region)
 	struct hmm_mirror *mirror = region->mirror;
 
 	hmm_region_fini(region);
+	/* Lookups find nothing more in it, so none puts it there again. */
+	cmpxchg(hmm_recent(mirror, region->start), region, NULL);
 	mmu_interval_notifier_remove(&region->notifier);
 	kfree_rcu(region, rcu);
 	atomic_long_dec(&mirror->regions);
