@@ -460,16 +460,20 @@ static bool reap_took(struct mirror_race *r)
 	return took;
 }
 
+/* Once there is a mirror: room for a region that dies and, above it, one more each round. */
+static unsigned long reap_hole(struct kunit *test)
+{
+	return hmm_env_hole(test->priv, REAP_ROUNDS + 2);
+}
+
 /* Regions die by a reaper under faults and lookups of the same address. */
-static void reap_race(struct kunit *test,
+static void reap_race(struct kunit *test, struct hmm_mirror *mirror,
+		      unsigned long other,
 		      void (*reap)(struct kunit *test,
 				   struct hmm_mirror *mirror,
 				   unsigned long other))
 {
-	struct hmm_env *env = test->priv;
-	struct hmm_mirror *mirror = hmm_env_mirror(env);
 	struct mirror_race *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
-	unsigned long other = hmm_env_hole(env, REAP_ROUNDS + 2);
 	struct task_struct *helpers[2];
 	unsigned int reaped = 0;
 	u64 round;
@@ -499,29 +503,72 @@ static void reap_race(struct kunit *test,
 
 static void mirror_reap_race(struct kunit *test)
 {
-	reap_race(test, reap_unmapped);
+	struct hmm_mirror *mirror = hmm_env_mirror(test->priv);
+
+	reap_race(test, mirror, reap_hole(test), reap_unmapped);
 }
 
 static void mirror_unseen_race(struct kunit *test)
 {
-	reap_race(test, reap_unseen);
+	struct hmm_mirror *mirror = hmm_env_mirror(test->priv);
+
+	reap_race(test, mirror, reap_hole(test), reap_unseen);
 }
 
-/* The region stays, because a window shows another leaf of it. */
+/* The region stays: another leaf of it is mapped, and a window shows that. */
 static void mirror_prune_race(struct kunit *test)
 {
 	struct hmm_mirror *mirror = hmm_env_mirror(test->priv);
 	struct hmm_mirror_window *kept =
 		kunit_kzalloc(test, sizeof(*kept), GFP_KERNEL);
-	unsigned long start = hmm_env_hole(test->priv, REAP_ROUNDS + 2);
+	unsigned long start = reap_hole(test);
+	unsigned long mapped = start + HMM_REGION_SIZE - PAGE_SIZE;
 
 	KUNIT_ASSERT_NOT_NULL(test, kept);
-	/* The race finds the same hole. */
+	hmm_env_map(test->priv, mapped, PAGE_SIZE);
 	hmm_mirror_window_add(mirror, kept, start + HMM_LEAF_SIZE,
 			      start + HMM_REGION_SIZE - 1);
-	reap_race(test, reap_unseen);
+	reap_race(test, mirror, start, reap_unseen);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
 	hmm_mirror_window_del(mirror, kept);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(mapped, PAGE_SIZE));
+}
+
+/* Who may not wait gets what is at hand, and waits for nobody who has a lock. */
+static void mirror_nowait(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long addr = hmm_env_hole(env, 1);
+	const unsigned int flags = HMM_MIRROR_WRITE | HMM_MIRROR_NOWAIT;
+	struct hmm_mirror_leaf *leaf;
+
+	hmm_env_map(env, addr, 3 * PAGE_SIZE);
+	/* A new region would take more than one lock. */
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			hmm_mirror_fault(mirror, addr, 1, flags));
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 1, 0));
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, PAGE_SIZE + 1,
+						  flags));
+
+	mmap_write_lock(mirror->mm);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, PAGE_SIZE + 1,
+						  flags));
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE, flags));
+	mmap_write_unlock(mirror->mm);
+
+	leaf = hmm_leaf_find(mirror, addr + 2 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, leaf);
+	mutex_lock(hmm_leaf_mutex(leaf));
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE, flags));
+	mutex_unlock(hmm_leaf_mutex(leaf));
+	hmm_leaf_put(leaf);
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE,
+						  flags));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, addr + 2 * PAGE_SIZE,
+					    HMM_MIRROR_WRITE));
 }
 
 static struct kunit_case mirror_cases[] = { KUNIT_CASE(mirror_life),
@@ -530,6 +577,7 @@ static struct kunit_case mirror_cases[] = { KUNIT_CASE(mirror_life),
 					    KUNIT_CASE(mirror_invalidate),
 					    KUNIT_CASE(mirror_huge),
 					    KUNIT_CASE(mirror_shrink),
+					    KUNIT_CASE(mirror_nowait),
 					    KUNIT_CASE_SLOW(mirror_race),
 					    KUNIT_CASE_SLOW(mirror_reap_race),
 					    KUNIT_CASE_SLOW(mirror_unseen_race),

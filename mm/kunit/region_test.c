@@ -174,6 +174,40 @@ static void region_unmapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 0);
 }
 
+/* Two that share a place among those lately looked up, of which one goes. */
+static void region_recent(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long near = hmm_env_hole(env, HMM_RECENT + 1);
+	unsigned long far = near + HMM_RECENT * HMM_REGION_SIZE;
+	int i;
+
+	KUNIT_ASSERT_PTR_EQ(test, hmm_recent(mirror, near),
+			    hmm_recent(mirror, far));
+	flush_delayed_work(&mirror->reap_work);
+	hmm_env_map(env, near, PAGE_SIZE);
+	hmm_env_map(env, far, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, near, 1, 0));
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, far, 1, 0));
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, near, 0));
+		KUNIT_EXPECT_EQ(test, (*hmm_recent(mirror, far))->start, near);
+		KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, far, 0));
+		KUNIT_EXPECT_EQ(test, (*hmm_recent(mirror, near))->start, far);
+	}
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(far, PAGE_SIZE));
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, far, 0));
+	region_reap_now(test, mirror);
+	KUNIT_EXPECT_PTR_EQ(test, *hmm_recent(mirror, far), NULL);
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, near, 0));
+	hmm_env_map(env, far, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, far, 1, 0));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, far, 0));
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(far, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(near, PAGE_SIZE));
+}
+
 /* What comes to a neighbour under the same notifier is nothing to a leaf. */
 static void region_neighbours(struct kunit *test)
 {
@@ -304,6 +338,7 @@ static struct kunit_case region_cases[] = {
 	KUNIT_CASE(region_unseen_part),
 	KUNIT_CASE(region_unseen_whole),
 	KUNIT_CASE(region_unmapped),
+	KUNIT_CASE(region_recent),
 	KUNIT_CASE(region_neighbours),
 	KUNIT_CASE(region_under_way),
 	{}
