@@ -12,16 +12,19 @@
 #include "ref.h"
 
 struct rxo_dev;
+struct rxo_owner;
 
 /**
  * struct rxo_ah - an address handle; does not change
  * @ib: what ib_core knows
+ * @owner: whose it is counted as
  * @ref: its handle in the device's table
  * @num: its number there, not 0: that means "none" to the provider
  * @path: without a route
  */
 struct rxo_ah {
 	struct ib_ah ib;
+	struct rxo_owner *owner;
 	struct rxo_ref *ref;
 	u32 num;
 	struct rxo_path path;

@@ -13,11 +13,13 @@
 #include "ring.h"
 
 struct rxo_dev;
+struct rxo_owner;
 struct seq_file;
 
 /**
  * struct rxo_cq - a completion queue
  * @ib: what ib_core knows
+ * @owner: whose it is counted as
  * @entry: among the device's; rxo_dev.queues_lock
  * @lock: protects all below; taken in softirq
  * @ring: shared with the process
@@ -26,6 +28,7 @@ struct seq_file;
  */
 struct rxo_cq {
 	struct ib_cq ib;
+	struct rxo_owner *owner;
 	struct list_head entry;
 	spinlock_t lock;
 	struct rxo_ring ring;

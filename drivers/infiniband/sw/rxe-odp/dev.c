@@ -201,6 +201,7 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	hmm_mirror_device_fini(&dev->mirrors);
 	WARN_ON(atomic_read(&dev->queued));
 	WARN_ON(atomic_read(&dev->waiting));
+	WARN_ON(!list_empty(&dev->quota.owners));
 	WARN_ON(!xa_empty(&dev->keys));
 	xa_destroy(&dev->keys);
 	WARN_ON(!xa_empty(&dev->ahs));
@@ -276,6 +277,7 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 		goto free_stats;
 
 	hmm_mirror_device_init(&dev->mirrors);
+	rxo_quota_init(&dev->quota);
 	xa_init_flags(&dev->keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	mutex_init(&dev->queues_lock);

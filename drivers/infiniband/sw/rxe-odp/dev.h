@@ -17,6 +17,7 @@
 #include <rdma/ib_verbs.h>
 
 #include "latency.h"
+#include "quota.h"
 #include "stats.h"
 
 struct dentry;
@@ -46,6 +47,7 @@ struct rxo_netns;
  * @netns_node: among the namespace's devices
  * @link: among all devices, under the link mutex
  * @mirrors: one mirror per process
+ * @quota: how many objects there are
  * @keys: lkey and rkey >> 8 to handle of an MR or MW
  * @next_key: where the search for a free key goes on
  * @ahs: number to handle of an address handle
@@ -70,6 +72,7 @@ struct rxo_dev {
 	struct list_head netns_node;
 	struct list_head link;
 	struct hmm_mirror_device mirrors;
+	struct rxo_quota quota;
 	struct xarray keys;
 	u32 next_key;
 	struct xarray ahs;

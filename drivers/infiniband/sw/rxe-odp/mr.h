@@ -19,11 +19,13 @@
 struct ib_umem;
 struct page;
 struct rxo_dev;
+struct rxo_owner;
 
 /**
  * struct rxo_mr - a memory region; nothing changes after it is published but
  *		   @windows and what is counted
  * @ib: what ib_core knows
+ * @owner: whose it is counted as
  * @key: lkey and rkey
  * @iova: first address, as the peer and work requests name it
  * @len: bytes
@@ -38,6 +40,7 @@ struct rxo_dev;
  */
 struct rxo_mr {
 	struct ib_mr ib;
+	struct rxo_owner *owner;
 	struct rxo_key key;
 	u64 iova;
 	u64 len;

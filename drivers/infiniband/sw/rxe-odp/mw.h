@@ -15,11 +15,13 @@
 struct rxo_dev;
 struct rxo_mr;
 struct rxo_mw_bind;
+struct rxo_owner;
 struct rxo_qp;
 
 /**
  * struct rxo_mw - a memory window
  * @ib: what ib_core knows
+ * @owner: whose it is counted as
  * @key: rkey; its tag is changed by a bind
  * @lock: protects all below and the tag; taken in softirq
  * @mr: region it is bound to, counted in its windows; NULL when free
@@ -31,6 +33,7 @@ struct rxo_qp;
  */
 struct rxo_mw {
 	struct ib_mw ib;
+	struct rxo_owner *owner;
 	struct rxo_key key;
 	spinlock_t lock;
 	struct rxo_mr *mr;

@@ -24,6 +24,7 @@
 
 struct rxo_cq;
 struct rxo_dev;
+struct rxo_owner;
 struct seq_file;
 
 /*
@@ -170,6 +171,7 @@ struct rxo_comp {
 /*
  * struct rxo_qp - a queue pair
  * @ib: what ib_core knows
+ * @owner: whose it is counted as
  * @ref: its handle in the table of QPNs
  * @run: who works on it
  * @state: written by the runner, read anywhere
@@ -187,6 +189,7 @@ struct rxo_comp {
  */
 struct rxo_qp {
 	struct ib_qp ib;
+	struct rxo_owner *owner;
 	struct rxo_dev *dev;
 	struct rxo_ref *ref;
 	struct rxo_run run;

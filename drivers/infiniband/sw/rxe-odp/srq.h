@@ -32,6 +32,7 @@ struct rxo_rq {
 /**
  * struct rxo_srq - a shared receive queue
  * @ib: what ib_core knows
+ * @owner: whose it is counted as
  * @entry: among the device's; rxo_dev.queues_lock
  * @rq: its ring; its lock protects @limit and @error
  * @limit: fewer WQEs than this raise IB_EVENT_SRQ_LIMIT_REACHED once; 0: never
@@ -39,6 +40,7 @@ struct rxo_rq {
  */
 struct rxo_srq {
 	struct ib_srq ib;
+	struct rxo_owner *owner;
 	struct list_head entry;
 	struct rxo_rq rq;
 	u32 limit;

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <rdma/hmm_mirror.h>
 
+#include "dev.h"
 #include "uctx.h"
 
 int rxo_uctx_init(struct rxo_uctx *uctx)
 {
+	uctx->owner = rxo_quota_open(&to_rxo_dev(uctx->ib.device)->quota);
+	if (!uctx->owner)
+		return -ENOMEM;
 	uctx->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
 					 RXO_UCTX_FAULTS);
-	return uctx->fault_wq ? 0 : -ENOMEM;
+	if (!uctx->fault_wq) {
+		rxo_quota_close(uctx->owner);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 /* QPs have cancelled their faults; what is waited for are prefetches. */
@@ -16,6 +24,7 @@ void rxo_uctx_fini(struct rxo_uctx *uctx)
 	destroy_workqueue(uctx->fault_wq);
 	if (uctx->mirror)
 		hmm_mirror_put(uctx->mirror);
+	rxo_quota_close(uctx->owner);
 }
 
 void rxo_uctx_keep(struct rxo_uctx *uctx, struct hmm_mirror *mirror)

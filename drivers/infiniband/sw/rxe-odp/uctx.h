@@ -12,6 +12,7 @@
 #include <rdma/ib_verbs.h>
 
 struct hmm_mirror;
+struct rxo_owner;
 
 /* Faults and prefetches of one process that run at a time. */
 #define RXO_UCTX_FAULTS 256
@@ -19,12 +20,14 @@ struct hmm_mirror;
 /**
  * struct rxo_uctx - a process's open device
  * @ib: what ib_core knows
+ * @owner: of its objects, the process
  * @fault_wq: faults and prefetches
  * @mirror: of the first who registered on-demand memory, set once: so it outlives its
  *	    MRs, and memory that is registered again and again is warm; or NULL
  */
 struct rxo_uctx {
 	struct ib_ucontext ib;
+	struct rxo_owner *owner;
 	struct workqueue_struct *fault_wq;
 	struct hmm_mirror *mirror;
 };

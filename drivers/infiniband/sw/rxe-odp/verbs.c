@@ -19,11 +19,25 @@
 
 struct rxo_pd {
 	struct ib_pd ib;
+	struct rxo_owner *owner;
 };
+
+static struct rxo_pd *to_rxo_pd(struct ib_pd *ibpd)
+{
+	return container_of(ibpd, struct rxo_pd, ib);
+}
 
 static struct ib_ucontext *rxo_uctx(struct ib_udata *udata)
 {
 	return rdma_udata_to_uverbs_attr_bundle(udata)->context;
+}
+
+/* One object more for who calls, written down at @owner; returns 0 or -ENOMEM. */
+static int rxo_take(struct rxo_owner **owner, struct ib_udata *udata,
+		    enum rxo_kind kind)
+{
+	*owner = udata ? to_rxo_uctx(rxo_uctx(udata))->owner : NULL;
+	return rxo_quota_take(*owner, kind);
 }
 
 static int rxo_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
@@ -46,11 +60,12 @@ static void rxo_disassociate_ucontext(struct ib_ucontext *uctx)
 
 static int rxo_alloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
-	return 0;
+	return rxo_take(&to_rxo_pd(ibpd)->owner, udata, RXO_KIND_PD);
 }
 
 static int rxo_dealloc_pd(struct ib_pd *ibpd, struct ib_udata *udata)
 {
+	rxo_quota_give(to_rxo_pd(ibpd)->owner, RXO_KIND_PD);
 	return 0;
 }
 
@@ -69,18 +84,25 @@ static int rxo_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		return -EINVAL;
 	if (udata->outlen < sizeof(resp))
 		return -EINVAL;
-	ret = rxo_cq_init(cq, rxo_uctx(udata), attr->cqe, &resp.mi);
+	ret = rxo_take(&cq->owner, udata, RXO_KIND_CQ);
 	if (ret)
 		return ret;
-	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	ret = rxo_cq_init(cq, rxo_uctx(udata), attr->cqe, &resp.mi);
 	if (ret)
-		rxo_cq_fini(cq);
+		goto give;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (!ret)
+		return 0;
+	rxo_cq_fini(cq);
+give:
+	rxo_quota_give(cq->owner, RXO_KIND_CQ);
 	return ret;
 }
 
 static int rxo_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 {
 	rxo_cq_fini(to_rxo_cq(ibcq));
+	rxo_quota_give(to_rxo_cq(ibcq)->owner, RXO_KIND_CQ);
 	return 0;
 }
 
@@ -106,19 +128,26 @@ static int rxo_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *init,
 	/* Without a number the provider would put addresses into each WQE. */
 	if (!udata || udata->outlen < sizeof(resp))
 		return -EINVAL;
-	ret = rxo_ah_init(ah, init->ah_attr);
+	ret = rxo_take(&ah->owner, udata, RXO_KIND_AH);
 	if (ret)
 		return ret;
+	ret = rxo_ah_init(ah, init->ah_attr);
+	if (ret)
+		goto give;
 	resp.ah_num = ah->num;
 	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
-	if (ret)
-		rxo_ah_fini(ah);
+	if (!ret)
+		return 0;
+	rxo_ah_fini(ah);
+give:
+	rxo_quota_give(ah->owner, RXO_KIND_AH);
 	return ret;
 }
 
 static int rxo_destroy_ah(struct ib_ah *ibah, u32 flags)
 {
 	rxo_ah_fini(to_rxo_ah(ibah));
+	rxo_quota_give(to_rxo_ah(ibah)->owner, RXO_KIND_AH);
 	return 0;
 }
 
@@ -131,12 +160,18 @@ static int rxo_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 
 	if (!udata || udata->outlen < sizeof(resp))
 		return -EINVAL;
-	ret = rxo_srq_init(srq, rxo_uctx(udata), init, &resp.mi);
+	ret = rxo_take(&srq->owner, udata, RXO_KIND_SRQ);
 	if (ret)
 		return ret;
-	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	ret = rxo_srq_init(srq, rxo_uctx(udata), init, &resp.mi);
 	if (ret)
-		rxo_srq_fini(srq);
+		goto give;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (!ret)
+		return 0;
+	rxo_srq_fini(srq);
+give:
+	rxo_quota_give(srq->owner, RXO_KIND_SRQ);
 	return ret;
 }
 
@@ -168,6 +203,7 @@ static int rxo_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 static int rxo_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 {
 	rxo_srq_fini(to_rxo_srq(ibsrq));
+	rxo_quota_give(to_rxo_srq(ibsrq)->owner, RXO_KIND_SRQ);
 	return 0;
 }
 
@@ -180,18 +216,25 @@ static int rxo_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 
 	if (!udata || udata->outlen < sizeof(resp))
 		return -EINVAL;
-	ret = rxo_qp_init(qp, rxo_uctx(udata), init, &resp.rq_mi, &resp.sq_mi);
+	ret = rxo_take(&qp->owner, udata, RXO_KIND_QP);
 	if (ret)
 		return ret;
-	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	ret = rxo_qp_init(qp, rxo_uctx(udata), init, &resp.rq_mi, &resp.sq_mi);
 	if (ret)
-		rxo_qp_fini(qp);
+		goto give;
+	ret = ib_copy_to_udata(udata, &resp, sizeof(resp));
+	if (!ret)
+		return 0;
+	rxo_qp_fini(qp);
+give:
+	rxo_quota_give(qp->owner, RXO_KIND_QP);
 	return ret;
 }
 
 static int rxo_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 {
 	rxo_qp_fini(to_rxo_qp(ibqp));
+	rxo_quota_give(to_rxo_qp(ibqp)->owner, RXO_KIND_QP);
 	return 0;
 }
 
@@ -222,24 +265,51 @@ static struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length,
 				     u64 iova, int access,
 				     RXO_COMPAT_DMAH_ARG struct ib_udata *udata)
 {
-	struct rxo_mr *mr = rxo_mr_create(ibpd, start, length, iova, access);
+	struct rxo_owner *owner;
+	struct rxo_mr *mr;
+	int ret;
 
-	return IS_ERR(mr) ? ERR_CAST(mr) : &mr->ib;
+	ret = rxo_take(&owner, udata, RXO_KIND_MR);
+	if (ret)
+		return ERR_PTR(ret);
+	mr = rxo_mr_create(ibpd, start, length, iova, access);
+	if (IS_ERR(mr)) {
+		rxo_quota_give(owner, RXO_KIND_MR);
+		return ERR_CAST(mr);
+	}
+	mr->owner = owner;
+	return &mr->ib;
 }
 
 static int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 {
-	return rxo_mr_destroy(to_rxo_mr(ibmr));
+	struct rxo_owner *owner = to_rxo_mr(ibmr)->owner;
+	int ret;
+
+	ret = rxo_mr_destroy(to_rxo_mr(ibmr));
+	if (!ret)
+		rxo_quota_give(owner, RXO_KIND_MR);
+	return ret;
 }
 
 static int rxo_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 {
-	return rxo_mw_init(to_rxo_dev(ibmw->device), to_rxo_mw(ibmw));
+	struct rxo_mw *mw = to_rxo_mw(ibmw);
+	int ret;
+
+	ret = rxo_take(&mw->owner, udata, RXO_KIND_MW);
+	if (ret)
+		return ret;
+	ret = rxo_mw_init(to_rxo_dev(ibmw->device), mw);
+	if (ret)
+		rxo_quota_give(mw->owner, RXO_KIND_MW);
+	return ret;
 }
 
 static int rxo_dealloc_mw(struct ib_mw *ibmw)
 {
 	rxo_mw_fini(to_rxo_dev(ibmw->device), to_rxo_mw(ibmw));
+	rxo_quota_give(to_rxo_mw(ibmw)->owner, RXO_KIND_MW);
 	return 0;
 }
 

@@ -36,6 +36,7 @@ int rxo_env_init(struct kunit *test)
 	env->test = test;
 	hmm_mirror_kunit_seed(test, &env->rnd, kunit_seed);
 	hmm_mirror_device_init(&env->dev.mirrors);
+	rxo_quota_init(&env->dev.quota);
 	xa_init_flags(&env->dev.keys, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
 	env->dev.next_key = 1;
 	env->dev.max_queued = INT_MAX;

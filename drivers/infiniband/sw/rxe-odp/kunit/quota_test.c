@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How many objects a process gets: to their very end, of each kind.
+ */
+#include <linux/slab.h>
+
+#include "../quota.h"
+#include "env.h"
+
+static const u32 quota_max[RXO_KINDS] = {
+	[RXO_KIND_PD] = RXO_MAX_PD,   [RXO_KIND_AH] = RXO_MAX_AH,
+	[RXO_KIND_CQ] = RXO_MAX_CQ,   [RXO_KIND_SRQ] = RXO_MAX_SRQ,
+	[RXO_KIND_QP] = RXO_MAX_QP,   [RXO_KIND_MR] = RXO_MAX_MR,
+	[RXO_KIND_MW] = RXO_MAX_MW,
+};
+
+/* As many as there are. */
+static u32 quota_take_all(struct rxo_owner *owner, enum rxo_kind kind)
+{
+	u32 n = 0;
+
+	while (!rxo_quota_take(owner, kind))
+		n++;
+	return n;
+}
+
+static void quota_give_all(struct rxo_owner *owner, enum rxo_kind kind, u32 n)
+{
+	while (n--)
+		rxo_quota_give(owner, kind);
+}
+
+/* One process, whatever it opens, gets a half; what it gives back it gets again. */
+static void quota_one_process(struct kunit *test)
+{
+	struct rxo_env *env = test->priv;
+	struct rxo_quota *quota = &env->dev.quota;
+	struct rxo_owner *owner = rxo_quota_open(quota);
+	u32 n, some;
+	int kind;
+
+	KUNIT_ASSERT_NOT_NULL(test, owner);
+	KUNIT_EXPECT_PTR_EQ(test, owner, rxo_quota_open(quota));
+	rxo_quota_close(owner);
+	for (kind = 0; kind < RXO_KINDS; kind++) {
+		n = quota_take_all(owner, kind);
+		KUNIT_EXPECT_EQ(test, n, quota_max[kind] / 2);
+		KUNIT_EXPECT_EQ(test, rxo_quota_take(owner, kind), -ENOMEM);
+		some = rxo_env_below(env, n);
+		quota_give_all(owner, kind, some);
+		KUNIT_EXPECT_EQ(test, quota_take_all(owner, kind), some);
+	}
+	/* The kernel's own are nobody's. */
+	KUNIT_EXPECT_EQ(test, rxo_quota_take(NULL, RXO_KIND_PD), 0);
+	rxo_quota_give(NULL, RXO_KIND_PD);
+	for (kind = 0; kind < RXO_KINDS; kind++)
+		quota_give_all(owner, kind, quota_max[kind] / 2);
+	rxo_quota_close(owner);
+	KUNIT_EXPECT_TRUE(test, list_empty(&quota->owners));
+}
+
+static struct kunit_case quota_cases[] = {
+	KUNIT_CASE(quota_one_process),
+	{}
+};
+
+static struct kunit_suite quota_suite = {
+	.name = "rxo_quota",
+	.init = rxo_env_init,
+	.test_cases = quota_cases,
+};
+
+kunit_test_suite(quota_suite);
