@@ -253,7 +253,7 @@ fini_sq:
 void rxo_qp_fini(struct rxo_qp *qp)
 {
 	/* Never left: nobody else runs the QP from here on. */
-	rxo_run_enter(qp);
+	rxo_run_end(qp);
 	/* Before it is off the table: rxo_qp_forget_routes(). */
 	rxo_path_reset(&qp->path);
 	rxo_ref_kill(&rxo_qps, qp->ib.qp_num, qp->ref);
@@ -267,7 +267,8 @@ int rxo_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
 
-	rxo_run_enter(qp);
+	if (!rxo_run_try_enter(qp))
+		return -EAGAIN;
 	*attr = qp->attr;
 	attr->cur_qp_state = attr->qp_state;
 	attr->rq_psn = qp->resp.epsn;

@@ -22,9 +22,11 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	hrtimer_cancel(&qp->retry_timer);
 	hrtimer_cancel(&qp->rnr_timer);
 	rxo_alive_reset(qp);
+	rxo_run_waits(qp, true);
 	rxo_park_cancel(&req->park);
 	rxo_park_cancel(&qp->comp.park);
 	rxo_park_cancel(&resp->park);
+	rxo_run_waits(qp, false);
 	rxo_run_purge(qp);
 	kfree_skb(qp->comp.skb);
 	qp->comp.skb = NULL;

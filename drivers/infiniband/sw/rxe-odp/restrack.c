@@ -41,10 +41,17 @@ static int rxo_res_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 static int rxo_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
 {
 	struct rxo_qp *qp = to_rxo_qp(ibqp);
-	struct nlattr *table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
-	u32 waiting, parked;
+	u32 waiting, parked, posted;
+	struct nlattr *table;
 	int err;
 
+	/* Its rings go when it is destroyed. */
+	if (!rxo_run_try_enter(qp))
+		return -EAGAIN;
+	posted = rxo_ring_pending(&qp->req.ring);
+	rxo_run_leave(qp);
+
+	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_DRIVER);
 	if (!table)
 		return -EMSGSIZE;
 	/* A picture of a QP that runs. */
@@ -57,8 +64,7 @@ static int rxo_res_qp(struct sk_buff *msg, struct ib_qp *ibqp)
 	      rdma_nl_put_driver_u32_hex(msg, "psn", READ_ONCE(qp->req.psn)) ||
 	      rdma_nl_put_driver_u32_hex(msg, "epsn",
 					 READ_ONCE(qp->resp.epsn)) ||
-	      rdma_nl_put_driver_u32(msg, "sq_posted",
-				     rxo_ring_pending(&qp->req.ring)) ||
+	      rdma_nl_put_driver_u32(msg, "sq_posted", posted) ||
 	      rdma_nl_put_driver_u32(msg, "parked", parked) ||
 	      rdma_nl_put_driver_u32(msg, "waiting_packets", waiting);
 	return rxo_restrack_end(msg, table, err);

@@ -252,17 +252,55 @@ void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
 		rxo_run(qp);
 }
 
-void rxo_run_enter(struct rxo_qp *qp)
+/* Return: false if the runner may take for ever and that is too long for the caller. */
+static bool rxo_run_enter_unless(struct rxo_qp *qp, bool too_long)
 {
 	struct rxo_run *run = &qp->run;
+	bool mine;
 
 	might_sleep();
 	spin_lock_bh(&run->lock);
 	run->entering++;
-	wait_event_cmd(run->idle, !run->busy, spin_unlock_bh(&run->lock),
-		       spin_lock_bh(&run->lock));
+	wait_event_cmd(run->idle,
+		       !run->busy || run->ended || (too_long && run->waits),
+		       spin_unlock_bh(&run->lock), spin_lock_bh(&run->lock));
 	run->entering--;
-	run->busy = true;
+	mine = !run->busy;
+	if (mine)
+		run->busy = true;
+	spin_unlock_bh(&run->lock);
+	return mine;
+}
+
+bool rxo_run_try_enter(struct rxo_qp *qp)
+{
+	return rxo_run_enter_unless(qp, true);
+}
+
+void rxo_run_enter(struct rxo_qp *qp)
+{
+	WARN_ON(!rxo_run_enter_unless(qp, false));
+}
+
+void rxo_run_waits(struct rxo_qp *qp, bool waits)
+{
+	struct rxo_run *run = &qp->run;
+
+	rxo_run_assert(qp);
+	spin_lock_bh(&run->lock);
+	run->waits = waits;
+	wake_up_all(&run->idle);
+	spin_unlock_bh(&run->lock);
+}
+
+void rxo_run_end(struct rxo_qp *qp)
+{
+	struct rxo_run *run = &qp->run;
+
+	rxo_run_enter(qp);
+	spin_lock_bh(&run->lock);
+	run->ended = true;
+	wake_up_all(&run->idle);
 	spin_unlock_bh(&run->lock);
 }
 

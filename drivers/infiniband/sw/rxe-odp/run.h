@@ -49,6 +49,8 @@ struct rxo_qp;
  * @lock: protects all below; innermost, taken in softirq
  * @busy: somebody runs the QP; its protocol state is his
  * @entering: verbs that wait to be the runner; nobody else becomes it meanwhile
+ * @ended: the runner is who destroys the QP
+ * @waits: the runner is a verb that waits for pages, which may take for ever
  * @events: RXO_EV_* not yet seen by the runner
  * @requests: received, not yet taken by the responder
  * @responses: received, not yet taken by the completer
@@ -59,6 +61,8 @@ struct rxo_qp;
 struct rxo_run {
 	spinlock_t lock;
 	bool busy;
+	bool ended;
+	bool waits;
 	unsigned int entering;
 	u32 events;
 	struct sk_buff_head requests;
@@ -97,6 +101,38 @@ void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
  * Context: may sleep; ends with rxo_run_leave().
  */
 void rxo_run_enter(struct rxo_qp *qp);
+
+/**
+ * rxo_run_try_enter() - become the runner, unless the one there is may take for ever
+ * @qp: the QP, which stays until this returns
+ *
+ * For those that ib_core does not keep away from who destroys it, see rxo_run_end(), and
+ * that may be anybody, who is not to wait for a page of the QP's process.
+ *
+ * Context: may sleep; ends with rxo_run_leave().
+ * Return: false, and the caller is not the runner.
+ */
+bool rxo_run_try_enter(struct rxo_qp *qp);
+
+/**
+ * rxo_run_end() - become the runner for good, to destroy the QP
+ * @qp: the QP
+ *
+ * "rdma resource" asks for QPs: on kernels that have no rdma_restrack_begin_del() yet until
+ * destroy_qp has returned, and what comes after that waits for the answer.
+ *
+ * Context: may sleep.
+ */
+void rxo_run_end(struct rxo_qp *qp);
+
+/**
+ * rxo_run_waits() - say that the runner waits for pages, or no more
+ * @qp: the QP; the caller is its runner
+ * @waits: which of both
+ *
+ * Context: any.
+ */
+void rxo_run_waits(struct rxo_qp *qp, bool waits);
 
 /**
  * rxo_run_leave() - do what has come up meanwhile, then be the runner no more
