@@ -156,7 +156,7 @@ static void rxo_park_list_add(struct rxo_park *park)
 	lockdep_assert_held(&park->list->lock);
 
 	list_add(&park->waiting, &park->list->parks);
-	queue_work(park->wq, &park->work);
+	WARN_ON_ONCE(!queue_work(park->wq, &park->work));
 }
 
 /* Take one away from its worker, which must not have begun. */
@@ -217,7 +217,7 @@ static bool rxo_park_bring(struct rxo_park *park)
 		rxo_count(park->qp->dev, parks_helped);
 		rxo_park_done(park, 0);
 	} else {
-		queue_work(park->wq, &park->work);
+		WARN_ON_ONCE(!queue_work(park->wq, &park->work));
 	}
 	/* It may go now. */
 	atomic_dec_return_release(&park->helpers);
@@ -225,11 +225,13 @@ static bool rxo_park_bring(struct rxo_park *park)
 	return brought;
 }
 
-void rxo_bell_ring(struct rxo_bell *bell)
+void rxo_bell_ring(struct rxo_bell *bell, struct rxo_qp *qp)
 {
 	struct rxo_bells *here;
 
 	INIT_LIST_HEAD(&bell->parks);
+	bell->qp = qp;
+	bell->paused = false;
 	bell->cpu = get_cpu();
 	here = this_cpu_ptr(&rxo_bells);
 	WRITE_ONCE(here->bell, bell);
@@ -239,14 +241,46 @@ void rxo_bell_ring(struct rxo_bell *bell)
 	put_cpu();
 }
 
-/* The bell that is rung beneath the caller, by the process with @mm. */
-static struct rxo_bell *rxo_bell_here(const struct mm_struct *mm)
+/* The bell that the task rings which the caller is in, or on top of; it is not preempted. */
+static struct rxo_bell *rxo_bell_rung(void)
 {
 	struct rxo_bells *here = this_cpu_ptr(&rxo_bells);
 
-	if (READ_ONCE(here->task) != current || current->mm != mm)
-		return NULL;
-	return READ_ONCE(here->bell);
+	return READ_ONCE(here->task) == current ? READ_ONCE(here->bell) : NULL;
+}
+
+/* The same, if it is rung by the process with @mm. */
+static struct rxo_bell *rxo_bell_here(const struct mm_struct *mm)
+{
+	return current->mm == mm ? rxo_bell_rung() : NULL;
+}
+
+bool rxo_bell_pauses(struct rxo_qp *qp)
+{
+	struct rxo_bell *bell;
+
+	rxo_run_assert(qp);
+	/* A softirq is on top of whatever task. */
+	if (in_serving_softirq())
+		return false;
+	preempt_disable();
+	bell = rxo_bell_rung();
+	preempt_enable();
+	if (!bell || bell->qp != qp || list_empty_careful(&bell->parks))
+		return false;
+	bell->paused = true;
+	rxo_count(qp->dev, sends_paused);
+	return true;
+}
+
+/* Return: false if there is nothing to go on with. */
+static bool rxo_bell_resume(struct rxo_bell *bell)
+{
+	if (!bell->paused)
+		return false;
+	bell->paused = false;
+	rxo_run_kick(bell->qp, RXO_EV_DOORBELL);
+	return true;
 }
 
 /* Nothing more comes onto its list. */
@@ -258,19 +292,12 @@ static void rxo_bell_fall_silent(struct rxo_bell *bell)
 	cmpxchg(&there->task, current, NULL);
 }
 
-void rxo_bell_end(struct rxo_bell *bell)
+/* What it has not brought is for others. */
+static void rxo_bell_give_back(struct rxo_bell *bell,
+			       struct rxo_park_list *list)
 {
-	struct rxo_park_list *list = rxo_park_list(current->mm);
 	struct rxo_park *park, *next;
-	unsigned int i;
 
-	for (i = 0; i < RXO_HELP_LOOKS; i++) {
-		park = rxo_park_take(list, bell);
-		if (!park || !rxo_park_bring(park))
-			break;
-	}
-
-	rxo_bell_fall_silent(bell);
 	/* Who cancels a park may just be taking it off our stack: both links count. */
 	if (list_empty_careful(&bell->parks))
 		return;
@@ -281,6 +308,23 @@ void rxo_bell_end(struct rxo_bell *bell)
 		rxo_park_list_add(park);
 	}
 	spin_unlock_bh(&list->lock);
+}
+
+void rxo_bell_end(struct rxo_bell *bell)
+{
+	struct rxo_park_list *list = rxo_park_list(current->mm);
+	struct rxo_park *park;
+	unsigned int i;
+
+	for (i = 0; i < RXO_HELP_LOOKS; i++) {
+		park = rxo_park_take(list, bell);
+		if (park ? !rxo_park_bring(park) : !rxo_bell_resume(bell))
+			break;
+	}
+
+	rxo_bell_fall_silent(bell);
+	rxo_bell_give_back(bell, list);
+	rxo_bell_resume(bell);
 }
 
 void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
@@ -383,4 +427,20 @@ void rxo_park_cancel(struct rxo_park *park)
 		hmm_mirror_put(park->mirror);
 	park->state = RXO_PARK_NONE;
 	rxo_park_progress(park);
+}
+
+void rxo_park_show(struct rxo_park *park, const char *side, struct seq_file *m)
+{
+	unsigned int busy;
+
+	if (READ_ONCE(park->state) != RXO_PARK_WAITING)
+		return;
+	busy = work_busy(&park->work);
+	seq_printf(m, "; %s waits %lld ms to %s %zu at %#lx:%s%s%s%s", side,
+		   ktime_ms_delta(ktime_get(), park->begun),
+		   park->write ? "write" : "read", park->want, park->addr,
+		   park->at_hand ? " bell" : "",
+		   atomic_read(&park->helpers) ? " helper" : "",
+		   busy & WORK_BUSY_PENDING ? " queued" : "",
+		   busy & WORK_BUSY_RUNNING ? " worker" : "");
 }

@@ -135,20 +135,37 @@ bool rxo_park_waiting(struct rxo_park *park);
 /**
  * struct rxo_bell - a doorbell that is rung, on its task's stack
  * @parks: sides that wait for its end; rxo_park_list.lock
+ * @qp: rung for it
  * @cpu: where it was rung
+ * @paused: the run of @qp has let go of it until the pages are there; its task's
  */
 struct rxo_bell {
 	struct list_head parks;
+	struct rxo_qp *qp;
 	int cpu;
+	bool paused;
 };
 
 /**
  * rxo_bell_ring() - sides that miss on top of this task may wait for it
  * @bell: filled; ends with rxo_bell_end()
+ * @qp: which is then kicked
  *
  * Context: process; a system call of the process whose pages they are.
  */
-void rxo_bell_ring(struct rxo_bell *bell);
+void rxo_bell_ring(struct rxo_bell *bell, struct rxo_qp *qp);
+
+/**
+ * rxo_bell_pauses() - is a page to be brought before @qp sends more
+ * @qp: its runner asks
+ *
+ * What is sent to a side that waits only piles up there.
+ *
+ * Context: the QP's runner, any.
+ * Return: true if @qp has to be let go of, with what there is left to do: rxo_bell_end()
+ * kicks it.
+ */
+bool rxo_bell_pauses(struct rxo_qp *qp);
 
 /**
  * rxo_bell_end() - bring pages that parked sides wait for, if that is quick

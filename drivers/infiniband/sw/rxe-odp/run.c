@@ -4,6 +4,7 @@
 #include "comp.h"
 #include "compat/compat.h"
 #include "dev.h"
+#include "park.h"
 #include "qp.h"
 #include "req.h"
 #include "resp.h"
@@ -69,6 +70,14 @@ static void rxo_run_events(struct rxo_qp *qp)
 	/* For all others the steps look for themselves. */
 }
 
+static void rxo_run_let_go(struct rxo_run *run)
+{
+	lockdep_assert_held(&run->lock);
+
+	run->busy = false;
+	wake_up(&run->idle);
+}
+
 /*
  * Be the runner no more. False when there is something to do: @more, or an event;
  * every new packet sets one, those that a parked side leaves queued do not count.
@@ -81,12 +90,18 @@ static bool rxo_run_stop(struct rxo_qp *qp, bool more)
 
 	spin_lock_bh(&run->lock);
 	stop = run->entering || (!more && !run->events);
-	if (stop) {
-		run->busy = false;
-		wake_up(&run->idle);
-	}
+	if (stop)
+		rxo_run_let_go(run);
 	spin_unlock_bh(&run->lock);
 	return stop;
+}
+
+/* The same with work left, for somebody who kicks the QP again. */
+static void rxo_run_pause(struct rxo_qp *qp)
+{
+	spin_lock_bh(&qp->run.lock);
+	rxo_run_let_go(&qp->run);
+	spin_unlock_bh(&qp->run.lock);
 }
 
 static void rxo_run(struct rxo_qp *qp)
@@ -105,6 +120,10 @@ static void rxo_run(struct rxo_qp *qp)
 		budget -= i;
 		local_bh_enable();
 
+		if (more && rxo_bell_pauses(qp)) {
+			rxo_run_pause(qp);
+			return;
+		}
 		if (more && budget <= 0 && !READ_ONCE(qp->run.entering)) {
 			/* Ownership goes with it. */
 			rxo_count(qp->dev, budget_yields);

@@ -61,6 +61,7 @@ struct rxo_dev;
 	op(parks) /* a QP waited for a page */                                \
 	op(resumes)                                                           \
 	op(parks_helped) /* the thread that posted brought the page */        \
+	op(sends_paused) /* ... before it sent more to who waits for it */    \
 	op(fault_retries) /* page gone again before it was used */            \
 	op(budget_yields) /* a run had to give the CPU away */                \
 	op(prefetches)

@@ -255,7 +255,7 @@ static int rxo_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	/* IBTA 10.8.2: too early; rxo_qp_modify() throws them away. */
 	if (READ_ONCE(qp->state) < IB_QPS_RTS)
 		return -EINVAL;
-	rxo_bell_ring(&bell);
+	rxo_bell_ring(&bell, qp);
 	rxo_run_kick(qp, RXO_EV_DOORBELL);
 	rxo_bell_end(&bell);
 	return 0;
