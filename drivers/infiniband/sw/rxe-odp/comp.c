@@ -221,6 +221,32 @@ bad_response:
 }
 
 /*
+ * The peer answers nothing after this and says it once. A response from before may still be
+ * on its way, on a wire that reorders; to ask for it again is of no use.
+ */
+static void rxo_comp_error(struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	rxo_count(qp->dev, rcvd_naks);
+	qp->req.refused = rxo_comp_nak_status(pkt->syndrome);
+	qp->req.refused_psn = pkt->psn;
+	rxo_comp_ack(qp, pkt->psn);
+}
+
+/* Is it now the turn of what the peer has refused? */
+static void rxo_comp_refused(struct rxo_qp *qp)
+{
+	struct rxo_req *req = &qp->req;
+	enum ib_wc_status status = req->refused;
+	s32 to_go = rxo_psn_diff(req->refused_psn, req->una);
+
+	if (status == IB_WC_SUCCESS || to_go > 0)
+		return;
+	req->refused = IB_WC_SUCCESS;
+	if (!to_go && rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
+		rxo_req_fail(qp, status);
+}
+
+/*
  * Is it of what was asked for again? What is older is not: a wire that reorders has plenty
  * of it, and each would cost a retry. Without progress nothing is but the very response
  * that is missing.
@@ -260,11 +286,7 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 		rxo_comp_nak(qp, &pkt, kind);
 		break;
 	case RXO_RESP_ERROR:
-		rxo_count(qp->dev, rcvd_naks);
-		if (!rxo_comp_ack(qp, pkt.psn))
-			rxo_comp_read_again(qp);
-		else if (rxo_req_oldest(qp) && qp->state != IB_QPS_ERR)
-			rxo_req_fail(qp, rxo_comp_nak_status(pkt.syndrome));
+		rxo_comp_error(qp, &pkt);
 		break;
 	case RXO_RESP_ALIVE:
 		rxo_count(qp->dev, rcvd_keepalives);
@@ -300,6 +322,7 @@ bool rxo_comp_step(struct rxo_qp *qp)
 		return true;
 	}
 	consume_skb(skb);
+	rxo_comp_refused(qp);
 	rxo_req_seen(qp);
 	return true;
 }

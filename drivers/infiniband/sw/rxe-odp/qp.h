@@ -61,6 +61,8 @@ struct seq_file;
  * @read_retry: it went back, and no answer to what it sends again has begun
  * @nak_heeded: ... because of a sequence NAK
  * @retry_psn: where it went back to
+ * @refused: how the request at @refused_psn ends when all before it is complete; or
+ *	     IB_WC_SUCCESS
  * @drained: IB_EVENT_SQ_DRAINED was raised
  */
 struct rxo_req {
@@ -80,6 +82,8 @@ struct rxo_req {
 	u32 rd_wqes;
 	u32 rd_sent;
 	u32 retry_psn;
+	u32 refused_psn;
+	enum ib_wc_status refused;
 	u32 unseen;
 	u8 retries;
 	u8 rnr_retries;

@@ -43,6 +43,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	req->rnr_wait = false;
 	req->read_retry = false;
 	req->nak_heeded = false;
+	req->refused = IB_WC_SUCCESS;
 	req->drained = false;
 	req->rd_wqes = 0;
 	req->rd_sent = 0;
