@@ -140,8 +140,9 @@ static enum ib_wc_status rxo_comp_nak_status(u8 syndrome)
 static int rxo_comp_place(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
 			  void *buf, size_t len)
 {
-	int ret = rxo_sge_copy(qp, &qp->comp.park, wqe->sge, wqe->num_sge, off,
-			       buf, len, wqe->len - off, RXO_TO_MR);
+	int ret = rxo_sge_copy(qp->ib.pd, &qp->comp.park, wqe->sge,
+			       wqe->num_sge, off, buf, len, wqe->len - off,
+			       RXO_TO_MR);
 
 	if (!ret)
 		rxo_park_progress(&qp->comp.park);

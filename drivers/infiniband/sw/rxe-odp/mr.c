@@ -147,6 +147,33 @@ int rxo_mr_destroy(struct rxo_mr *mr)
 	return 0;
 }
 
+/* Takes over the reference of @k, the key of a region. */
+static struct rxo_mr *rxo_mr_check(struct rxo_key *k, struct ib_pd *pd, u32 key,
+				   int access, u64 iova, u64 len)
+{
+	struct rxo_mr *mr = container_of(k, struct rxo_mr, key);
+
+	if (k->key == key && mr->ib.pd == pd && !(access & ~mr->access) &&
+	    rxo_range_contains(mr->iova, mr->len, iova, len))
+		return mr;
+	rxo_key_put(k);
+	return ERR_PTR(-EACCES);
+}
+
+struct rxo_mr *rxo_mr_get_local(struct ib_pd *pd, u32 lkey, int access,
+				u64 iova, u64 len)
+{
+	struct rxo_key *k = rxo_key_get(to_rxo_dev(pd->device), lkey);
+
+	if (!k)
+		return ERR_PTR(-EACCES);
+	if (k->kind == RXO_KEY_MW) {
+		rxo_key_put(k);
+		return ERR_PTR(-EACCES);
+	}
+	return rxo_mr_check(k, pd, lkey, access, iova, len);
+}
+
 struct rxo_mr *rxo_mr_get(struct ib_pd *pd, u32 qpn, u32 key, int access,
 			  u64 *iova, u64 len)
 {
@@ -155,19 +182,10 @@ struct rxo_mr *rxo_mr_get(struct ib_pd *pd, u32 qpn, u32 key, int access,
 
 	if (!k)
 		return ERR_PTR(-EACCES);
-
-	if (k->kind == RXO_KEY_MW) {
-		mr = rxo_mw_get_mr(container_of(k, struct rxo_mw, key), pd, qpn,
-				   key, access, iova, len);
-		rxo_key_put(k);
-		return mr;
-	}
-
-	mr = container_of(k, struct rxo_mr, key);
-	if (k->key != key || mr->ib.pd != pd || access & ~mr->access ||
-	    !rxo_range_contains(mr->iova, mr->len, *iova, len)) {
-		rxo_key_put(k);
-		return ERR_PTR(-EACCES);
-	}
+	if (k->kind != RXO_KEY_MW)
+		return rxo_mr_check(k, pd, key, access, *iova, len);
+	mr = rxo_mw_get_mr(container_of(k, struct rxo_mw, key), pd, qpn, key,
+			   access, iova, len);
+	rxo_key_put(k);
 	return mr;
 }

@@ -85,11 +85,25 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 int rxo_mr_destroy(struct rxo_mr *mr);
 
 /**
- * rxo_mr_get() - find a region for an access, checking everything
- * @pd: of the QP or SRQ that the access comes through
+ * rxo_mr_get_local() - find a region for an access of one's own, checking everything
+ * @pd: of the QP or SRQ whose work request it is
+ * @lkey: names a region; a window has none (IBTA 10.6.7)
+ * @access: 0 to read, IB_ACCESS_LOCAL_WRITE
+ * @iova: first byte
+ * @len: bytes
+ *
+ * Context: any.
+ * Return: the region with a reference, or ERR_PTR(-EACCES).
+ */
+struct rxo_mr *rxo_mr_get_local(struct ib_pd *pd, u32 lkey, int access,
+				u64 iova, u64 len);
+
+/**
+ * rxo_mr_get() - find a region for a peer's access, checking everything
+ * @pd: of the QP that the access comes through
  * @qpn: of that QP, for type 2B windows
- * @key: lkey or rkey; an rkey may name a window
- * @access: rights needed, IB_ACCESS_*; 0 for a local read
+ * @key: rkey, which may name a window
+ * @access: rights needed, IB_ACCESS_*
  * @iova: first byte; changed to the region's own address where @key is a
  *	  zero-based window
  * @len: bytes

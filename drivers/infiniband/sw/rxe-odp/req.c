@@ -116,7 +116,7 @@ static u8 rxo_req_check(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 npkts)
 	if (rd_atomic && !qp->attr.max_rd_atomic)
 		return IB_WC_LOC_QP_OP_ERR;
 	if (!(wqe->flags & IB_SEND_INLINE) &&
-	    !rxo_sge_check(qp, wqe->sge, wqe->num_sge,
+	    !rxo_sge_check(qp->ib.pd, wqe->sge, wqe->num_sge,
 			   rd_atomic ? RXO_TO_MR : RXO_FROM_MR)) {
 		rxo_count(qp->dev, local_protection_errors);
 		return IB_WC_LOC_PROT_ERR;
@@ -193,8 +193,8 @@ static bool rxo_req_fill(struct rxo_qp *qp, struct rxo_swqe *wqe, u32 off,
 		return true;
 	}
 	rxo_park_at(&qp->req.park, qp->req.psn);
-	ret = rxo_sge_copy(qp, &qp->req.park, wqe->sge, wqe->num_sge, off, buf,
-			   len, wqe->len - off, RXO_FROM_MR);
+	ret = rxo_sge_copy(qp->ib.pd, &qp->req.park, wqe->sge, wqe->num_sge,
+			   off, buf, len, wqe->len - off, RXO_FROM_MR);
 	if (!ret) {
 		rxo_park_progress(&qp->req.park);
 		return true;

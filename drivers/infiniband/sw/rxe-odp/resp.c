@@ -181,7 +181,8 @@ static int rxo_resp_place(struct rxo_qp *qp, u32 psn, u32 off, void *buf,
 			  u32 len)
 {
 	struct rxo_recv *recv = &qp->resp.recv;
-	int ret = rxo_sge_copy(qp, &qp->resp.park, recv->sge, recv->num_sge,
+	struct ib_pd *pd = qp->ib.srq ? qp->ib.srq->pd : qp->ib.pd;
+	int ret = rxo_sge_copy(pd, &qp->resp.park, recv->sge, recv->num_sge,
 			       off, buf, len, recv->len - off, RXO_TO_MR);
 
 	if (ret && ret != -EAGAIN) {

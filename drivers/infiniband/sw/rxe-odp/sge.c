@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "dev.h"
 #include "mr.h"
-#include "qp.h"
 #include "sge.h"
 
-static struct rxo_mr *rxo_sge_get_mr(struct rxo_qp *qp,
+static struct rxo_mr *rxo_sge_get_mr(struct ib_pd *pd,
 				     const struct rxe_sge *sge, u32 off,
 				     size_t len, enum rxo_dir dir, u64 *iova)
 {
@@ -12,11 +11,10 @@ static struct rxo_mr *rxo_sge_get_mr(struct rxo_qp *qp,
 
 	if (check_add_overflow(sge->addr, (u64)off, iova))
 		return ERR_PTR(-EACCES);
-	return rxo_mr_get(qp->ib.pd, qp->ib.qp_num, sge->lkey, access, iova,
-			  len);
+	return rxo_mr_get_local(pd, sge->lkey, access, *iova, len);
 }
 
-bool rxo_sge_check(struct rxo_qp *qp, const struct rxe_sge *sge, u32 num,
+bool rxo_sge_check(struct ib_pd *pd, const struct rxe_sge *sge, u32 num,
 		   enum rxo_dir dir)
 {
 	struct rxo_mr *mr;
@@ -26,7 +24,7 @@ bool rxo_sge_check(struct rxo_qp *qp, const struct rxe_sge *sge, u32 num,
 		/* A key does not matter where no byte moves. */
 		if (!sge->length)
 			continue;
-		mr = rxo_sge_get_mr(qp, sge, 0, sge->length, dir, &iova);
+		mr = rxo_sge_get_mr(pd, sge, 0, sge->length, dir, &iova);
 		if (IS_ERR(mr))
 			return false;
 		rxo_mr_put(mr);
@@ -34,7 +32,7 @@ bool rxo_sge_check(struct rxo_qp *qp, const struct rxe_sge *sge, u32 num,
 	return true;
 }
 
-static int rxo_sge_copy_one(struct rxo_qp *qp, struct rxo_park *park,
+static int rxo_sge_copy_one(struct ib_pd *pd, struct rxo_park *park,
 			    const struct rxe_sge *sge, u32 off, void *buf,
 			    size_t len, size_t rest, enum rxo_dir dir)
 {
@@ -42,7 +40,7 @@ static int rxo_sge_copy_one(struct rxo_qp *qp, struct rxo_park *park,
 	u64 iova;
 	int ret;
 
-	mr = rxo_sge_get_mr(qp, sge, off, len, dir, &iova);
+	mr = rxo_sge_get_mr(pd, sge, off, len, dir, &iova);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	ret = rxo_access_copy(mr, iova, buf, len, dir);
@@ -53,7 +51,7 @@ static int rxo_sge_copy_one(struct rxo_qp *qp, struct rxo_park *park,
 	return ret;
 }
 
-int rxo_sge_copy(struct rxo_qp *qp, struct rxo_park *park,
+int rxo_sge_copy(struct ib_pd *pd, struct rxo_park *park,
 		 const struct rxe_sge *sge, u32 num, u32 off, void *buf,
 		 size_t len, size_t rest, enum rxo_dir dir)
 {
@@ -67,7 +65,7 @@ int rxo_sge_copy(struct rxo_qp *qp, struct rxo_park *park,
 			continue;
 		}
 		n = min_t(size_t, len, sge->length - off);
-		ret = rxo_sge_copy_one(qp, park, sge, off, buf, n, rest, dir);
+		ret = rxo_sge_copy_one(pd, park, sge, off, buf, n, rest, dir);
 		if (ret)
 			return ret;
 		off = 0;

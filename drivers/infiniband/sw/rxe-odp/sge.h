@@ -10,11 +10,11 @@
 #include "access.h"
 #include "park.h"
 
-struct rxo_qp;
+struct ib_pd;
 
 /**
  * rxo_sge_check() - are all of a list's keys and ranges right
- * @qp: whose work request
+ * @pd: of the QP
  * @sge: the list, copied out of user memory
  * @num: its elements
  * @dir: RXO_TO_MR needs IB_ACCESS_LOCAL_WRITE
@@ -25,12 +25,12 @@ struct rxo_qp;
  * Context: the QP's runner.
  * Return: true when they are.
  */
-bool rxo_sge_check(struct rxo_qp *qp, const struct rxe_sge *sge, u32 num,
+bool rxo_sge_check(struct ib_pd *pd, const struct rxe_sge *sge, u32 num,
 		   enum rxo_dir dir);
 
 /**
  * rxo_sge_copy() - copy between a list's bytes and kernel memory
- * @qp: whose work request, for PD and device
+ * @pd: of the QP, or of the SRQ that the work request is from (IBTA 10.2.9)
  * @park: of the side at work; started at a miss
  * @sge: the list, copied out of user memory
  * @num: its elements
@@ -44,7 +44,7 @@ bool rxo_sge_check(struct rxo_qp *qp, const struct rxe_sge *sge, u32 num,
  * Return: 0, -EAGAIN when the side is parked, or an error that ends the request
  * (-EACCES: key or range, others: what the fault said).
  */
-int rxo_sge_copy(struct rxo_qp *qp, struct rxo_park *park,
+int rxo_sge_copy(struct ib_pd *pd, struct rxo_park *park,
 		 const struct rxe_sge *sge, u32 num, u32 off, void *buf,
 		 size_t len, size_t rest, enum rxo_dir dir);
 
