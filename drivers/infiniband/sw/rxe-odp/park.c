@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/hash.h>
 #include <linux/log2.h>
+#include <linux/seq_file.h>
 #include <linux/wait.h>
 #include <rdma/hmm_mirror.h>
 

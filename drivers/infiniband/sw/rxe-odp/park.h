@@ -16,6 +16,7 @@ struct hmm_mirror;
 struct rxo_mr;
 struct rxo_park_list;
 struct rxo_qp;
+struct seq_file;
 
 /*
  * A worker takes its time to wake up. A thread of the process that rings a doorbell
@@ -207,5 +208,15 @@ static inline void rxo_park_at(struct rxo_park *park, u32 psn)
  * Context: may sleep; the caller runs the QP.
  */
 void rxo_park_cancel(struct rxo_park *park);
+
+/**
+ * rxo_park_show() - print what a side waits for, and who has it
+ * @park: the side's
+ * @side: its name
+ * @m: goes on with the line that is there
+ *
+ * Context: process. A picture, not a proof: nobody is kept from changing it.
+ */
+void rxo_park_show(struct rxo_park *park, const char *side, struct seq_file *m);
 
 #endif /* RXO_PARK_H */

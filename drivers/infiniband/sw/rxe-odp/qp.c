@@ -323,6 +323,26 @@ int rxo_qp_module_init(void)
 	return 0;
 }
 
+static void rxo_qp_show_one(struct rxo_qp *qp, struct seq_file *m)
+{
+	seq_printf(m,
+		   "qpn %u type %d -> %u state %d busy %d events %#x una %#x psn %#x next %#x sq %u/%u/%u/%u rnr %d epsn %#x msn %u read %d parked %d%d%d waiting %u+%u",
+		   qp->ib.qp_num, qp->init.qp_type, qp->attr.dest_qp_num,
+		   qp->state, qp->run.busy, qp->run.events, qp->req.una,
+		   qp->req.psn, qp->req.next_psn, qp->req.tail, qp->req.cur,
+		   qp->req.next, qp->req.head, qp->req.rnr_wait, qp->resp.epsn,
+		   qp->resp.msn, qp->resp.read.active,
+		   rxo_park_started(&qp->req.park),
+		   rxo_park_started(&qp->comp.park),
+		   rxo_park_started(&qp->resp.park),
+		   skb_queue_len(&qp->run.requests),
+		   skb_queue_len(&qp->run.responses));
+	rxo_park_show(&qp->req.park, "req", m);
+	rxo_park_show(&qp->comp.park, "comp", m);
+	rxo_park_show(&qp->resp.park, "resp", m);
+	seq_putc(m, '\n');
+}
+
 /* Fields of a running QP are read as they are: a picture, not a proof. */
 void rxo_qp_show(struct rxo_dev *dev, struct seq_file *m)
 {
@@ -335,21 +355,7 @@ void rxo_qp_show(struct rxo_dev *dev, struct seq_file *m)
 		if (!qp)
 			continue;
 		if (qp->dev == dev)
-			seq_printf(m,
-				   "qpn %u type %d -> %u state %d busy %d events %#x una %#x psn %#x next %#x sq %u/%u/%u/%u rnr %d epsn %#x msn %u read %d parked %d%d%d waiting %u+%u\n",
-				   qp->ib.qp_num, qp->init.qp_type,
-				   qp->attr.dest_qp_num, qp->state,
-				   qp->run.busy, qp->run.events,
-				   qp->req.una, qp->req.psn, qp->req.next_psn,
-				   qp->req.tail, qp->req.cur, qp->req.next,
-				   qp->req.head, qp->req.rnr_wait,
-				   qp->resp.epsn, qp->resp.msn,
-				   qp->resp.read.active,
-				   rxo_park_started(&qp->req.park),
-				   rxo_park_started(&qp->comp.park),
-				   rxo_park_started(&qp->resp.park),
-				   skb_queue_len(&qp->run.requests),
-				   skb_queue_len(&qp->run.responses));
+			rxo_qp_show_one(qp, m);
 		rxo_qp_put(qp);
 	}
 }
