@@ -149,6 +149,8 @@ static bool rxo_req_begin(struct rxo_qp *qp)
 
 	if (rxo_swqe_is_local(wqe)) {
 		wqe->bad = rxo_req_local(qp, wqe);
+		if (wqe->bad)
+			return true;
 		wqe->state = RXO_SWQE_DONE;
 		req->cur = ++req->next;
 		rxo_req_advance(qp);
@@ -174,12 +176,8 @@ void rxo_req_advance(struct rxo_qp *qp)
 	struct rxo_swqe *wqe;
 
 	while (qp->state != IB_QPS_ERR && (wqe = rxo_req_oldest(qp)) &&
-	       wqe->state == RXO_SWQE_DONE) {
-		if (wqe->bad)
-			rxo_req_fail(qp, wqe->bad);
-		else
-			rxo_req_complete(qp, IB_WC_SUCCESS);
-	}
+	       wqe->state == RXO_SWQE_DONE)
+		rxo_req_complete(qp, IB_WC_SUCCESS);
 }
 
 /* Bytes of a SEND or WRITE packet; an error is kept until the WQE's turn. */
@@ -429,8 +427,11 @@ static bool rxo_req_overdue(struct rxo_qp *qp)
 	/* It may have been made endless meanwhile. */
 	if (req->psn == req->una || req->rnr_wait || !qp->attr.timeout)
 		return false;
-	/* Our own fault is not the peer's silence. */
-	if (rxo_park_started(&qp->comp.park)) {
+	/*
+	 * Our own fault is not the peer's silence: it has been asked for no answer as long
+	 * as the rest of a message waits for its page, and nothing can be sent again.
+	 */
+	if (rxo_park_started(&qp->comp.park) || rxo_park_started(&req->park)) {
 		rxo_qp_arm_retry(qp);
 		return false;
 	}
