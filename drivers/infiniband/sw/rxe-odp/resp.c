@@ -24,36 +24,6 @@ void rxo_resp_fail(struct rxo_qp *qp, u32 psn, u8 code)
 	rxo_qp_error(qp);
 }
 
-/* The message being received, if any, will not be; what it filled is used again. */
-static void rxo_resp_abort(struct rxo_qp *qp)
-{
-	struct rxo_resp *resp = &qp->resp;
-
-	if (resp->prev && !(resp->prev & RXO_OP_LAST))
-		rxo_count(qp->dev, rcvd_aborted);
-	resp->prev = 0;
-	resp->resid = 0;
-	resp->recv_off = 0;
-}
-
-static void rxo_resp_skip(struct rxo_qp *qp, u32 psn)
-{
-	rxo_resp_abort(qp);
-	qp->resp.epsn = rxo_psn_add(psn, 1);
-}
-
-/*
- * The peer's mistake. Where nobody asks for an answer, the message is dropped and
- * nothing else happens (IBTA 9.9.3.1).
- */
-static void rxo_resp_refuse(struct rxo_qp *qp, u32 psn, u8 code)
-{
-	if (qp->transport == RXO_RC)
-		rxo_resp_fail(qp, psn, code);
-	else
-		rxo_resp_skip(qp, psn);
-}
-
 static int rxo_resp_pop(struct rxo_qp *qp, struct rxo_recv *recv)
 {
 	return qp->ib.srq ? rxo_srq_pop(to_rxo_srq(qp->ib.srq), recv) :
@@ -84,6 +54,42 @@ static void rxo_resp_recv_error(struct rxo_qp *qp, enum ib_wc_status status)
 	};
 
 	rxo_resp_post(qp, &wc, true);
+}
+
+/*
+ * The message being received, if any, will not be; what it filled is used again. Not what
+ * is shared: it would be kept from the other QPs until this one gets a message, which may
+ * be never.
+ */
+static void rxo_resp_abort(struct rxo_qp *qp)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	if (resp->prev && !(resp->prev & RXO_OP_LAST))
+		rxo_count(qp->dev, rcvd_aborted);
+	if (resp->have_recv && qp->ib.srq)
+		rxo_resp_recv_error(qp, IB_WC_REM_INV_REQ_ERR);
+	resp->prev = 0;
+	resp->resid = 0;
+	resp->recv_off = 0;
+}
+
+static void rxo_resp_skip(struct rxo_qp *qp, u32 psn)
+{
+	rxo_resp_abort(qp);
+	qp->resp.epsn = rxo_psn_add(psn, 1);
+}
+
+/*
+ * The peer's mistake. Where nobody asks for an answer, the message is dropped and
+ * nothing else happens, but that a shared receive WQE ends with it (IBTA 9.9.3.1).
+ */
+static void rxo_resp_refuse(struct rxo_qp *qp, u32 psn, u8 code)
+{
+	if (qp->transport == RXO_RC)
+		rxo_resp_fail(qp, psn, code);
+	else
+		rxo_resp_skip(qp, psn);
 }
 
 /* One receive WQE a step; what an SRQ holds is not this QP's. */
@@ -202,7 +208,8 @@ static int rxo_resp_send_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	u32 off = ud ? sizeof(grh) : resp->recv_off;
 	int ret;
 
-	if ((u64)off + pkt->payload_len > resp->recv.len) {
+	if ((u64)off + pkt->payload_len >
+	    min_t(u64, resp->recv.len, RXO_MAX_MSG_LEN)) {
 		rxo_resp_too_long(qp, pkt->psn);
 		return -EMSGSIZE;
 	}
@@ -360,7 +367,8 @@ static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
 		return false;
 	}
 	resp->msn = (resp->msn + 1) & RXO_PSN_MASK;
-	if (!resp->have_recv)
+	/* Not: is there one. A message that was cut off may have left it. */
+	if (!(pkt->flags & RXO_OP_RECV))
 		return true;
 
 	if (pkt->flags & RXO_OP_WRITE) {
@@ -468,6 +476,7 @@ static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	if (pkt->flags & RXO_OP_RETH)
 		resp->len = pkt->rdma_len;
 
+	rxo_park_at(&resp->park, pkt->psn);
 	ret = rxo_resp_execute(qp, pkt, skb);
 	if (ret)
 		return ret == -EAGAIN ? ret : 0;
@@ -505,10 +514,11 @@ bool rxo_resp_step(struct rxo_qp *qp)
 	struct sk_buff *skb;
 
 	rxo_run_assert(qp);
-	if (rxo_park_waiting(&resp->park))
-		return false;
+	/* What is flushed needs no page. */
 	if (qp->state == IB_QPS_ERR && rxo_resp_flush(qp))
 		return true;
+	if (rxo_park_waiting(&resp->park))
+		return false;
 	rxo_resp_read_turn(qp);
 	if (resp->read.active)
 		return rxo_resp_read_step(qp);
