@@ -117,22 +117,33 @@ static int rxo_query_port(struct ib_device *ibdev, u32 port,
 
 	if (port != 1)
 		return -EINVAL;
+	attr->max_mtu = IB_MTU_4096;
+	attr->gid_tbl_len = RXO_GID_TBL_LEN;
+	attr->ip_gids = true;
+	attr->max_msg_sz = RXO_MAX_MSG_LEN;
+	attr->pkey_tbl_len = 1;
+	attr->max_vl_num = 1;
+
 	ndev = rxo_dev_get_netdev(to_rxo_dev(ibdev));
-	if (!ndev)
-		return -ENODEV;
+	if (!ndev) {
+		/*
+		 * We go with it, but may have to wait for a page. Whoever makes a
+		 * namespace meanwhile asks, and must not fail for us.
+		 */
+		attr->state = IB_PORT_DOWN;
+		attr->phys_state = IB_PORT_PHYS_STATE_DISABLED;
+		attr->active_mtu = IB_MTU_256;
+		attr->active_speed = IB_SPEED_SDR;
+		attr->active_width = IB_WIDTH_1X;
+		return 0;
+	}
 
 	attr->state = rxo_port_state(ndev);
 	attr->phys_state = attr->state == IB_PORT_ACTIVE ?
 				   IB_PORT_PHYS_STATE_LINK_UP :
 			   netif_running(ndev) ? IB_PORT_PHYS_STATE_POLLING :
 						 IB_PORT_PHYS_STATE_DISABLED;
-	attr->max_mtu = IB_MTU_4096;
 	attr->active_mtu = rxo_dev_mtu(ndev->mtu) ?: IB_MTU_256;
-	attr->gid_tbl_len = RXO_GID_TBL_LEN;
-	attr->ip_gids = true;
-	attr->max_msg_sz = RXO_MAX_MSG_LEN;
-	attr->pkey_tbl_len = 1;
-	attr->max_vl_num = 1;
 	dev_put(ndev);
 	return ib_get_eth_speed(ibdev, port, &attr->active_speed,
 				&attr->active_width);
