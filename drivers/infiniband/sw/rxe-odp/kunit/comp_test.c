@@ -82,16 +82,10 @@ static void comp_give(struct kunit *test, struct comp_env *c, u8 opcode, int i,
 		.psn = rxo_psn_add(COMP_PSN, i),
 		.syndrome = syndrome,
 	};
-	struct sk_buff *skb = rxo_env_skb();
-	size_t len;
+	struct sk_buff *skb = rxo_env_packet(test, &pkt);
 
-	KUNIT_ASSERT_NOT_NULL(test, skb);
 	*(struct comp_env **)skb->cb = c;
 	skb->destructor = comp_follow;
-	skb_put_zero(skb, RXO_ENV_BYTES);
-	len = rxo_packet_build(&pkt, skb->data);
-	KUNIT_ASSERT_LE(test, len + RXO_ICRC_LEN, RXO_ENV_BYTES);
-	skb_trim(skb, len + RXO_ICRC_LEN);
 	rxo_run_packet(&c->qp, skb, &pkt);
 }
 
@@ -118,6 +112,12 @@ static void comp_nak(struct kunit *test, struct comp_env *c, int i)
 static void comp_rnr(struct kunit *test, struct comp_env *c, int i)
 {
 	comp_give(test, c, RXO_ACK, i, RXO_SYN_RNR);
+}
+
+/* READ @i failed at the peer, which says no more. */
+static void comp_refuse(struct kunit *test, struct comp_env *c, int i)
+{
+	comp_give(test, c, RXO_ACK, i, RXO_SYN_NAK | RXO_NAK_REM_OP);
 }
 
 static void comp_expect(struct kunit *test, struct comp_env *c, u32 complete,
@@ -317,6 +317,33 @@ static void comp_rnr_twice(struct kunit *test)
 	comp_expect_rnr(test, c, true, COMP_RETRIES - 2);
 }
 
+/* A peer's last word counts, even if it comes before what was said before it. */
+static void comp_refused_early(struct kunit *test)
+{
+	static const enum ib_wc_status want[COMP_READS] = {
+		IB_WC_SUCCESS,
+		IB_WC_SUCCESS,
+		IB_WC_REM_OP_ERR,
+	};
+	struct comp_env *c = comp_env_get(test);
+	struct ib_uverbs_wc *wc;
+	int i;
+
+	c->qp.req.retries = 0;
+	comp_refuse(test, c, 2);
+	comp_expect(test, c, 0, 0, 0);
+	comp_answer(test, c, 0);
+	comp_expect(test, c, 1, 0, COMP_RETRIES);
+	comp_answer(test, c, 1);
+	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_ERR);
+	KUNIT_EXPECT_EQ(test, c->cq.ring.buf->producer_index, COMP_READS);
+	for (i = 0; i < COMP_READS; i++) {
+		wc = rxo_ring_elem(&c->cq.ring, i);
+		KUNIT_EXPECT_EQ(test, wc->wr_id, i);
+		KUNIT_EXPECT_EQ(test, wc->status, want[i]);
+	}
+}
+
 static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_asks_once),
 	KUNIT_CASE(comp_doubled),
@@ -326,6 +353,7 @@ static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_naked_untimed),
 	KUNIT_CASE(comp_endless),
 	KUNIT_CASE(comp_rnr_twice),
+	KUNIT_CASE(comp_refused_early),
 	{}
 };
 

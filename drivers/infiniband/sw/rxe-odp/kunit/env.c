@@ -129,6 +129,20 @@ struct sk_buff *rxo_env_skb(void)
 	return skb;
 }
 
+struct sk_buff *rxo_env_packet(struct kunit *test, struct rxo_packet *pkt)
+{
+	struct sk_buff *skb = rxo_env_skb();
+	size_t len;
+
+	KUNIT_ASSERT_NOT_NULL(test, skb);
+	skb_put_zero(skb, RXO_ENV_BYTES);
+	len = rxo_packet_build(pkt, skb->data);
+	len += pkt->payload_len + pkt->pad + RXO_ICRC_LEN;
+	KUNIT_ASSERT_LE(test, len, RXO_ENV_BYTES);
+	skb_trim(skb, len);
+	return skb;
+}
+
 u64 rxo_env_count(struct rxo_env *env, enum rxo_counter counter)
 {
 	u64 sum = 0;

@@ -10,6 +10,7 @@
 #include "../wire/hdr.h"
 
 struct rxo_cq;
+struct rxo_packet;
 struct rxo_qp;
 
 /**
@@ -57,6 +58,9 @@ void rxo_env_sq_psn(struct rxo_qp *qp, u32 psn);
 
 /* No bytes but, in front of them, addresses: those of that QP's peer, all zero. */
 struct sk_buff *rxo_env_skb(void);
+
+/* The same with @pkt's headers, and zeroes for its payload, from BTH to ICRC. */
+struct sk_buff *rxo_env_packet(struct kunit *test, struct rxo_packet *pkt);
 
 u64 rxo_env_count(struct rxo_env *env, enum rxo_counter counter);
 

@@ -403,10 +403,9 @@ static void run_later(struct kunit *test)
 		spin_lock_bh(&run->lock);
 		__skb_queue_tail(&run->requests, skb);
 		atomic_inc(&r->sent);
-		spin_unlock_bh(&run->lock);
+		/* Under the lock, or it might be over before the QP is idle. */
 		rxo_run_later(&r->qp);
 		rxo_run_later(&r->qp);
-		spin_lock_bh(&run->lock);
 		run->busy = false;
 		spin_unlock_bh(&run->lock);
 
@@ -650,7 +649,6 @@ static void timer_alive_wait(struct kunit *test, struct rxo_qp *qp, u32 times,
 		.pkey = RXO_PKEY_DEFAULT,
 		.psn = RXO_PSN_MASK,
 	};
-	struct sk_buff *skb;
 
 	rxo_run_enter(qp);
 	qp->resp.park.state = RXO_PARK_WAITING;
@@ -658,11 +656,7 @@ static void timer_alive_wait(struct kunit *test, struct rxo_qp *qp, u32 times,
 	while (times--)
 		rxo_alive_beat(qp);
 	if (asked) {
-		skb = rxo_env_skb();
-		KUNIT_ASSERT_NOT_NULL(test, skb);
-		skb_put_zero(skb, RXO_ENV_BYTES);
-		skb_trim(skb, rxo_packet_build(&pkt, skb->data) + RXO_ICRC_LEN);
-		rxo_run_packet(qp, skb, &pkt);
+		rxo_run_packet(qp, rxo_env_packet(test, &pkt), &pkt);
 		qp->alive.told = ktime_sub_us(ktime_get(), asked);
 		rxo_alive_heard(qp);
 	}
@@ -721,6 +715,57 @@ static void timer_alive_fades(struct kunit *test)
 	KUNIT_EXPECT_LT(test, qp->alive.peer_usec, 16000);
 }
 
+static int run_ask(void *arg)
+{
+	struct run_env *r = arg;
+	struct ib_qp_init_attr init;
+	struct ib_qp_attr attr;
+
+	if (rxo_qp_query(&r->qp.ib, &attr, 0, &init) == -EAGAIN)
+		atomic_inc(&r->entered);
+	return 0;
+}
+
+static void run_refused(struct kunit *test, struct run_env *r, int times)
+{
+	int i;
+
+	for (i = 0; i < 1000 && atomic_read(&r->entered) < times; i++)
+		usleep_range(1000, 2000);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->entered), times);
+}
+
+/* Who asks for a QP waits for a runner, but not for one that may take for ever. */
+static void run_end(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	struct task_struct *before, *meanwhile, *after;
+
+	rxo_run_enter(&r->qp);
+	before = hmm_mirror_kunit_thread(test, run_ask, r);
+	msleep(20);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->entered), 0);
+	rxo_run_leave(&r->qp);
+	hmm_mirror_kunit_stop(test, before);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->entered), 0);
+
+	rxo_run_enter(&r->qp);
+	meanwhile = hmm_mirror_kunit_thread(test, run_ask, r);
+	rxo_run_waits(&r->qp, true);
+	run_refused(test, r, 1);
+	rxo_run_waits(&r->qp, false);
+	rxo_run_leave(&r->qp);
+	hmm_mirror_kunit_stop(test, meanwhile);
+
+	rxo_run_end(&r->qp);
+	after = hmm_mirror_kunit_thread(test, run_ask, r);
+	run_refused(test, r, 2);
+	/* As if it lived on, for the end of the test. */
+	r->qp.run.ended = false;
+	rxo_run_leave(&r->qp);
+	hmm_mirror_kunit_stop(test, after);
+}
+
 static struct kunit_case run_cases[] = {
 	KUNIT_CASE(run_once),
 	KUNIT_CASE(run_budget),
@@ -731,6 +776,7 @@ static struct kunit_case run_cases[] = {
 	KUNIT_CASE(run_purge),
 	KUNIT_CASE(run_race),
 	KUNIT_CASE(run_later),
+	KUNIT_CASE(run_end),
 	KUNIT_CASE(timer_retry_rearm),
 	KUNIT_CASE(timer_retry_modified),
 	KUNIT_CASE(timer_retry_exceeded),

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The responder: what a peer would need gigabytes for.
+ */
+#include "../cq.h"
+#include "../qp.h"
+#include "../run.h"
+#include "../wire/packet.h"
+#include "../wire/rc.h"
+#include "env.h"
+
+#define RESP_PSN 77
+
+struct resp_env {
+	struct rxo_qp qp;
+	struct rxo_cq cq;
+};
+
+/*
+ * In the midst of a SEND of which @came bytes have come, into a receive WQE that has room
+ * for more than a message may have, and no memory.
+ */
+static struct resp_env *resp_env_get(struct kunit *test, u32 came)
+{
+	struct resp_env *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	struct rxo_qp *qp;
+
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	qp = &r->qp;
+	rxo_env_qp(test->priv, qp, &r->cq);
+	rxo_run_enter(qp);
+	qp->state = IB_QPS_RTS;
+	qp->mtu = 256;
+	qp->resp.epsn = RESP_PSN;
+	qp->resp.prev = RXO_OP_REQ | RXO_OP_SEND | RXO_OP_FIRST;
+	qp->resp.have_recv = true;
+	qp->resp.recv.len = 3ull * RXO_MAX_MSG_LEN;
+	qp->resp.recv_off = came;
+	rxo_run_leave(qp);
+	return r;
+}
+
+/* The message's last bytes, so many. */
+static void resp_give(struct kunit *test, struct resp_env *r, u32 payload)
+{
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_SEND_LAST,
+		.pkey = RXO_PKEY_DEFAULT,
+		.psn = RESP_PSN,
+		.payload_len = payload,
+	};
+	struct sk_buff *skb = rxo_env_packet(test, &pkt);
+
+	rxo_run_packet(&r->qp, skb, &pkt);
+}
+
+/* IBTA 9.7.4.1.6: no message is longer, whatever there is room for. */
+static void resp_longest_send(struct kunit *test)
+{
+	struct resp_env *r = resp_env_get(test, RXO_MAX_MSG_LEN - 5);
+
+	resp_give(test, r, 5);
+	KUNIT_EXPECT_EQ(test, 0,
+			rxo_env_count(test->priv, RXO_CNT_local_length_errors));
+	/* So far it has come: there is no memory. */
+	KUNIT_EXPECT_EQ(test, 1,
+			rxo_env_count(test->priv,
+				      RXO_CNT_local_protection_errors));
+}
+
+static void resp_endless_send(struct kunit *test)
+{
+	struct resp_env *r = resp_env_get(test, RXO_MAX_MSG_LEN - 5);
+
+	resp_give(test, r, 6);
+	KUNIT_EXPECT_EQ(test, 1,
+			rxo_env_count(test->priv, RXO_CNT_local_length_errors));
+	KUNIT_EXPECT_EQ(test, r->qp.state, IB_QPS_ERR);
+}
+
+static struct kunit_case resp_cases[] = {
+	KUNIT_CASE(resp_longest_send),
+	KUNIT_CASE(resp_endless_send),
+	{}
+};
+
+static struct kunit_suite resp_suite = {
+	.name = "rxo_resp",
+	.init = rxo_env_init,
+	.test_cases = resp_cases,
+};
+
+kunit_test_suite(resp_suite);
