@@ -70,7 +70,7 @@ static void there_and_back(void)
 }
 
 /* A stopped process serves its memory all the same; what it must do waits. */
-static void receiver_stopped(void)
+static void receiver_stopped_once(void)
 {
 	struct peer peer;
 
@@ -98,6 +98,12 @@ static void receiver_stopped(void)
 	buf_check(&back, "what was received");
 	peer_kill(&peer);
 	close_a();
+}
+
+static void receiver_stopped(void)
+{
+	for (uint64_t i = 0; i < (cfg.count ?: 1); i++)
+		receiver_stopped_once();
 }
 
 /* A peer that dies in mid-traffic and comes back with the same address. */
@@ -138,7 +144,7 @@ static void peer_reborn(void)
 	left_await(&before);
 }
 
-static void thousand_qps(void)
+static void thousand_qps_once(void)
 {
 	static struct ep a[PAIRS], b[PAIRS];
 	struct qp_opt opt = opt_rc;
@@ -183,6 +189,12 @@ static void thousand_qps(void)
 	buf_free(&r);
 	nic_close(&p.na);
 	nic_close(&p.nb);
+}
+
+static void thousand_qps(void)
+{
+	for (uint64_t i = 0; i < (cfg.count ?: 1); i++)
+		thousand_qps_once();
 }
 
 TEST_MAIN(CASE(receiver_stopped), CASE(peer_reborn), CASE(thousand_qps))

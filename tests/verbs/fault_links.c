@@ -5,15 +5,10 @@
  * that was made all the same, or is there still, can be deleted. Netlink is spoken
  * here, in the thread whose allocations fail.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <linux/netlink.h>
-#include <rdma/rdma_netlink.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "link.h"
 #include "nth.h"
 #include "test.h"
 
@@ -21,95 +16,28 @@
 #define NETDEV "rxofaultdev"
 
 static int sock;
-static struct {
-	struct nlmsghdr hdr;
-	char attrs[256];
-} msg;
-
-static void msg_begin(int cmd)
-{
-	memset(&msg, 0, sizeof(msg));
-	msg.hdr.nlmsg_len = NLMSG_LENGTH(0);
-	msg.hdr.nlmsg_type = RDMA_NL_GET_TYPE(RDMA_NL_NLDEV, cmd);
-	msg.hdr.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-}
-
-static void msg_attr(int type, const void *value, size_t len)
-{
-	struct nlattr *attr = (void *)((char *)&msg + NLMSG_ALIGN(msg.hdr.nlmsg_len));
-
-	attr->nla_type = type;
-	attr->nla_len = NLA_HDRLEN + len;
-	memcpy((char *)attr + NLA_HDRLEN, value, len);
-	msg.hdr.nlmsg_len = NLMSG_ALIGN(msg.hdr.nlmsg_len) + NLA_ALIGN(attr->nla_len);
-}
-
-/* What the kernel answers; -1: nothing, as it could not even do that. */
-static int msg_answer(void)
-{
-	char answer[1024];
-	struct nlmsghdr *hdr = (void *)answer;
-	ssize_t len = recv(sock, answer, sizeof(answer), MSG_DONTWAIT);
-
-	if (len < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) ||
-	    hdr->nlmsg_type != NLMSG_ERROR)
-		return -1;
-	return -((struct nlmsgerr *)NLMSG_DATA(hdr))->error;
-}
-
-static int msg_send(void)
-{
-	int err;
-
-	if (send(sock, &msg, msg.hdr.nlmsg_len, 0) < 0)
-		return errno;
-	err = msg_answer();
-	return err < 0 ? ENOBUFS : err;
-}
-
-static bool is_there(void)
-{
-	return !access("/sys/class/infiniband/" LINK, F_OK);
-}
 
 static int add(void)
 {
-	msg_begin(RDMA_NLDEV_CMD_NEWLINK);
-	msg_attr(RDMA_NLDEV_ATTR_DEV_NAME, LINK, sizeof(LINK));
-	msg_attr(RDMA_NLDEV_ATTR_LINK_TYPE, "rxe_odp", sizeof("rxe_odp"));
-	msg_attr(RDMA_NLDEV_ATTR_NDEV_NAME, NETDEV, sizeof(NETDEV));
-	return msg_send();
-}
-
-static unsigned int link_index(void)
-{
-	unsigned int index;
-	FILE *f = popen("rdma -j dev show " LINK " | grep -o '\"ifindex\":[0-9]*' | "
-			"cut -d: -f2", "r");
-
-	check(f && fscanf(f, "%u", &index) == 1, "no index of " LINK);
-	pclose(f);
-	return index;
+	return link_add(sock, LINK, NETDEV);
 }
 
 static unsigned int index_of_link;
 
 static int del(void)
 {
-	msg_begin(RDMA_NLDEV_CMD_DELLINK);
-	msg_attr(RDMA_NLDEV_ATTR_DEV_INDEX, &index_of_link, sizeof(index_of_link));
-	return msg_send();
+	return link_del(sock, index_of_link);
 }
 
 /* Whatever the answer was. */
 static void no_more(int err)
 {
 	(void)err;
-	if (!is_there())
+	if (!link_there(LINK))
 		return;
-	index_of_link = link_index();
+	index_of_link = link_index(LINK);
 	check(!del(), "deleting the link");
-	check(!is_there(), "a link that was deleted is still there");
+	check(!link_there(LINK), "a link that was deleted is still there");
 }
 
 static void made(void)
@@ -117,7 +45,7 @@ static void made(void)
 	int err = add();
 
 	check(!err, "adding a link: %s", strerror(err));
-	index_of_link = link_index();
+	index_of_link = link_index(LINK);
 }
 
 static void setup(void)
@@ -126,8 +54,7 @@ static void setup(void)
 	shell("ip link del " NETDEV " 2>/dev/null");
 	check(!shell("ip link add " NETDEV " type dummy && ip link set " NETDEV " up && "
 		     "ip addr add 10.9.9.9/24 dev " NETDEV), "no netdev");
-	sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_RDMA);
-	check(sock >= 0, "netlink: %s", strerror(errno));
+	sock = link_socket(NULL);
 }
 
 static void teardown(void)

@@ -123,7 +123,7 @@ static void just_wait(void)
 
 static void peer_killed(void)
 {
-	for (int i = 0; i < 4; i++) {
+	for (uint64_t i = 0; i < (cfg.count ?: 4); i++) {
 		struct peer peer;
 
 		with_peer(&peer, just_wait);

@@ -18,8 +18,8 @@
 
 #define PAGES 8
 /* How long the wire is: four of the QP's time-outs, which has seven. */
-#define DELAY_MS (slow_kernel() ? 4000 : 1000)
-#define TIMEOUT (slow_kernel() ? 18 : 16)
+#define DELAY_MS (slow_kernel() ? 2000 : 1000)
+#define TIMEOUT (slow_kernel() ? 17 : 16)
 
 static struct pair p;
 static struct buf l, r;

@@ -39,21 +39,30 @@ static void teardown(void)
 	pair_close(&p);
 }
 
-static uint32_t bind(size_t off, size_t len, unsigned int access,
-		     enum ibv_wc_status status)
+/* Under the next key, which is returned. */
+static uint32_t bind_init(struct wr *w, uint64_t id, size_t off, size_t len,
+			  unsigned int access)
 {
 	uint32_t rkey = ibv_inc_rkey(mw->rkey);
-	struct wr w;
 
-	wr_init(&w, IBV_WR_BIND_MW, 99);
-	w.wr.bind_mw.mw = mw;
-	w.wr.bind_mw.rkey = rkey;
-	w.wr.bind_mw.bind_info = (struct ibv_mw_bind_info) {
+	wr_init(w, IBV_WR_BIND_MW, id);
+	w->wr.bind_mw.mw = mw;
+	w->wr.bind_mw.rkey = rkey;
+	w->wr.bind_mw.bind_info = (struct ibv_mw_bind_info) {
 		.mr = r.mr,
 		.addr = buf_addr(&r, off),
 		.length = len,
 		.mw_access_flags = access,
 	};
+	return rkey;
+}
+
+static uint32_t bind(size_t off, size_t len, unsigned int access,
+		     enum ibv_wc_status status)
+{
+	struct wr w;
+	uint32_t rkey = bind_init(&w, 99, off, len, access);
+
 	wr_post(&p.b, &w);
 	wc_expect(p.b.scq, 99, status);
 	if (status == IBV_WC_SUCCESS)
@@ -289,6 +298,48 @@ static void bad_bindings(void)
 	teardown();
 }
 
+/* What is behind it is not done, whatever was still under way before it. */
+static void behind_a_bad_binding(void)
+{
+	struct wr w[3];
+
+	need_bounds();
+	setup(IBV_MW_TYPE_2, ACCESS_ALL);
+	q_recv(&p.a, 7, &l, 4 * PAGE, 100);
+	wr_init(&w[0], IBV_WR_RDMA_READ, 1);
+	wr_sge(&w[0], &r, 5, 3 * PAGE);
+	wr_remote(&w[0], &l, 9);
+	w[0].wr.next = &w[1].wr;
+	bind_init(&w[1], 2, OFF, LEN, RW);
+	w[1].wr.next = &w[2].wr;
+	wr_init(&w[2], IBV_WR_SEND, 3);
+	wr_sge(&w[2], &r, 7 * PAGE, 100);
+	wr_post(&p.b, &w[0]);
+	wc_ok(p.b.scq, 1);
+	wc_expect(p.b.scq, 2, IBV_WC_MW_BIND_ERR);
+	wc_expect(p.b.scq, 3, IBV_WC_WR_FLUSH_ERR);
+	wc_none(p.a.rcq);
+	buf_moved(&r, 5, &l, 9, 3 * PAGE);
+	teardown();
+}
+
+/* A window is for peers: its key is no lkey. */
+static void not_for_local_use(void)
+{
+	uint32_t rkey;
+	struct wr w;
+
+	setup(IBV_MW_TYPE_2, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	rkey = bind(OFF, LEN, RW, IBV_WC_SUCCESS);
+	wr_init(&w, IBV_WR_RDMA_WRITE, 1);
+	wr_sge(&w, &r, OFF + 5, 100);
+	w.sge[0].lkey = rkey;
+	wr_remote(&w, &l, 7);
+	wr_post(&p.b, &w);
+	wc_expect(p.b.scq, 1, IBV_WC_LOC_PROT_ERR);
+	teardown();
+}
+
 static void type_1(void)
 {
 	struct ibv_mw_bind b;
@@ -321,4 +372,4 @@ static void type_1(void)
 
 TEST_MAIN(CASE(inside), CASE(outside_but_in_the_mr), CASE(rights), CASE(rebound),
 	  CASE(invalidated), CASE(deallocated), CASE(other_qp), CASE(another_pd),
-	  CASE(bad_bindings), CASE(type_1))
+	  CASE(bad_bindings), CASE(behind_a_bad_binding), CASE(not_for_local_use), CASE(type_1))

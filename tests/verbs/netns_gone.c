@@ -53,9 +53,13 @@ static void outlived(void)
 	for (uint64_t end = now_ms() + WAIT_MS; hw_counter(LINK, "parks") == before;)
 		check(now_ms() < end, "it waits for no page");
 	check(!shell("ip netns del " NETNS), "ip netns del");
-	sleep_ms(GONE_MS);
-	/* Its memory goes with the next one. */
-	check(!shell("ip netns add " NETNS " && ip netns del " NETNS), "ip netns");
+	/*
+	 * While the device goes others can be made, at any moment of it. And its memory
+	 * goes with the next one.
+	 */
+	for (uint64_t end = now_ms() + 2 * GONE_MS; now_ms() < end;)
+		check(!shell("ip netns add " NETNS " && ip netns del " NETNS),
+		      "no other namespace can be made");
 	sleep_ms(GONE_MS);
 	buf_serve(&l, uffd, bytes);
 	close(uffd);

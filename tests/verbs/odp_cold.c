@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "during.h"
 #include "ops.h"
 #include "test.h"
 
@@ -25,6 +26,16 @@ static void buf_new_untouched(struct buf *b, size_t size)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	check(b->map != MAP_FAILED, "mmap");
 	memset(b->want, 0, b->size);
+}
+
+/* A pair, memory for its first end, and for its second some that is untouched. */
+static void open_untouched(struct pair *pair, struct buf *l, struct buf *r, size_t size)
+{
+	pair_open(pair, NULL);
+	buf_new(l, size);
+	buf_new_untouched(r, size);
+	buf_reg(l, &pair->na, ACCESS_ALL);
+	buf_reg(r, &pair->nb, ACCESS_ALL);
 }
 
 typedef void (*make_fn)(struct buf *b, size_t size);
@@ -192,11 +203,7 @@ static void by_who_posts(void)
 	struct buf l, r;
 
 	need_odp();
-	pair_open(&p, NULL);
-	buf_new(&l, N * PAGE);
-	buf_new_untouched(&r, N * PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
+	open_untouched(&p, &l, &r, N * PAGE);
 	for (unsigned int i = 0; i < N; i++) {
 		/* 7 and 300 have no divisor in common: each page once, none after the other. */
 		size_t at = i * 7 % N * PAGE + i;
@@ -207,6 +214,56 @@ static void by_who_posts(void)
 		check(hw_counter(cfg.peer, "parks_helped") > helped,
 		      "the worker was always faster");
 	pair_end(&p, &l, &r);
+}
+
+static void change_qp(void *arg)
+{
+	struct ibv_qp_attr attr = { .min_rnr_timer = rnd_range(1, 31) };
+
+	(void)arg;
+	check(!ibv_modify_qp(p.a.qp, &attr, IBV_QP_MIN_RNR_TIMER), "modify");
+	/* The workers want a processor, too. */
+	usleep(rnd_range(0, 300));
+}
+
+static void write_meanwhile(void)
+{
+	enum { N = 24, LEN = 25 * PAGE + 11 };
+	struct during d;
+	struct buf l, r;
+
+	open_untouched(&p, &l, &r, N * LEN);
+	during_start(&d, change_qp, NULL);
+	for (unsigned int i = 0; i < N; i++) {
+		size_t at = i * 7 % N * LEN;
+
+		q_rdma(&p.a, IBV_WR_RDMA_WRITE, i, &l, at, &r, at, LEN);
+		buf_moved(&r, at, &l, at, LEN);
+		if (i & 1) {
+			wc_ok(p.a.scq, i - 1);
+			wc_ok(p.a.scq, i);
+		}
+	}
+	printf("# changed %lu times\n", during_stop(&d));
+	pair_end(&p, &l, &r);
+}
+
+/*
+ * And brings them before it sends on: a long message would only pile up where they are
+ * waited for. Meanwhile others may have the QP.
+ */
+static void pauses(void)
+{
+	long paused = both("sends_paused");
+
+	need_odp();
+	/* Now and then a huge page leaves nothing to bring, or a worker is faster. */
+	for (int i = 0; i < 20; i++) {
+		write_meanwhile();
+		if (paused < 0 || both("sends_paused") > paused)
+			return;
+	}
+	fail("it went on sending");
 }
 
 enum { POSTERS = 4, COLD = 400 };
@@ -236,13 +293,8 @@ static void by_many_who_post(void)
 	static struct cold_pair t[POSTERS];
 
 	need_odp();
-	for (int i = 0; i < POSTERS; i++) {
-		pair_open(&t[i].p, NULL);
-		buf_new(&t[i].l, COLD * PAGE);
-		buf_new_untouched(&t[i].r, COLD * PAGE);
-		buf_reg(&t[i].l, &t[i].p.na, ACCESS_ALL);
-		buf_reg(&t[i].r, &t[i].p.nb, ACCESS_ALL);
-	}
+	for (int i = 0; i < POSTERS; i++)
+		open_untouched(&t[i].p, &t[i].l, &t[i].r, COLD * PAGE);
 	for (int i = 0; i < POSTERS; i++)
 		check(!pthread_create(&t[i].thread, NULL, write_cold, &t[i]),
 		      "pthread_create");
@@ -283,11 +335,7 @@ static void reset_meanwhile(void)
 
 		if (!i)
 			need_odp();
-		pair_open(&p, NULL);
-		buf_new(&l, 60 * PAGE);
-		buf_new_untouched(&r, 60 * PAGE);
-		buf_reg(&l, &p.na, ACCESS_ALL);
-		buf_reg(&r, &p.nb, ACCESS_ALL);
+		open_untouched(&p, &l, &r, 60 * PAGE);
 		check(!pthread_create(&t.thread, NULL, post_many, &t), "pthread_create");
 		usleep(rnd_range(0, 3000));
 		ep_set_state(&p.b, i & 1 ? IBV_QPS_RESET : IBV_QPS_ERR);
@@ -312,4 +360,4 @@ static void reset_meanwhile(void)
 TEST_MAIN(CASE(file_to_file), CASE(file_to_untouched), CASE(untouched_to_touched),
 	  CASE(touched_to_untouched), CASE(untouched_to_untouched),
 	  CASE(scattered), CASE(long_message), CASE(by_who_posts),
-	  CASE(by_many_who_post), CASE(reset_meanwhile))
+	  CASE(pauses), CASE(by_many_who_post), CASE(reset_meanwhile))

@@ -47,6 +47,15 @@ static void many_reads_to_slow(void)
 	slow_close(&s);
 }
 
+static void shows_who_waits(void)
+{
+	static const char *const words[] = { "; resp waits ", " ms to read ", ": worker" };
+
+	for (size_t i = 0; slow_ours(cfg.peer) && i < ARRAY_SIZE(words); i++)
+		check(file_has(words[i], "/sys/kernel/debug/rxe_odp/%s/qps", cfg.peer),
+		      "debugfs has no \"%s\"", words[i]);
+}
+
 /* As many QPs as there are want the same page, and the process is asked for it once. */
 static void one_fault_for_many(void)
 {
@@ -63,6 +72,7 @@ static void one_fault_for_many(void)
 	slow_await_asked(&s);
 	sleep_ms(300);
 	check(s.asked == 1, "asked for the page %u times", s.asked);
+	shows_who_waits();
 	/* A few each at first; then together at most a thousand a second. */
 	told = hw_counter(cfg.peer, "sent_keepalives") - told;
 	check(told <= 6 * MANY + 2 * (long)(now_ms() - begun), "%ld keepalives", told);
@@ -163,6 +173,25 @@ static void post_from_slow_returns(void)
 	post_returns(false);
 }
 
+/* In ERR nothing waits for a page: all that was posted comes back at once. */
+static void flushed_meanwhile(void)
+{
+	enum { N = 5 };
+
+	slow_open(&s, NULL, true);
+	for (int i = 0; i < N; i++)
+		q_recv(&s.p.b, i, &s.slow, i * 3 * PAGE + 77, 1000);
+	q_send(&s.p.a, 1, &s.fast, 5, 1000);
+	slow_await_asked(&s);
+	ep_set_state(&s.p.b, IBV_QPS_ERR);
+	for (int i = 0; i < N; i++)
+		wc_expect(s.p.b.rcq, i, IBV_WC_WR_FLUSH_ERR);
+	check(!s.serve, "the page has come");
+	s.serve = true;
+	wc_expect(s.p.a.scq, 1, IBV_WC_RETRY_EXC_ERR);
+	slow_close(&s);
+}
+
 static void unmapped_meanwhile(void)
 {
 	struct uffdio_range range;
@@ -221,4 +250,5 @@ static void killed(void)
 
 TEST_MAIN(CASE(many_reads_to_slow), CASE(one_fault_for_many), CASE(others_go_on),
 	  CASE(server_closes), CASE(post_to_slow_returns),
-	  CASE(post_from_slow_returns), CASE(unmapped_meanwhile), CASE(killed))
+	  CASE(post_from_slow_returns), CASE(flushed_meanwhile),
+	  CASE(unmapped_meanwhile), CASE(killed))

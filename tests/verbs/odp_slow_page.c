@@ -275,5 +275,12 @@ static void midst(void)
 			  .timeout = ordinary(), .retry = 7 });
 }
 
+/* What has gone out already waits for the rest, too. */
+static void midst_of_source(void)
+{
+	try((struct row){ .ops = WRITE | SEND, .midst = true, .ms = 3000,
+			  .timeout = ordinary(), .retry = 0 });
+}
+
 TEST_MAIN(CASES(1), CASES(100), CASES(3000), CASE(secret_hurry), CASE(without_a_retry),
-	  CASE(midst))
+	  CASE(midst), CASE(midst_of_source))

@@ -19,21 +19,35 @@ static struct ibv_srq *srq;
 static struct ibv_cq *rcq;
 static struct buf src, dst;
 
-static void setup(uint32_t max_wr)
+/* @nic has the QPs of side b, with its protection domain. */
+static void qps_open(struct nic *nic)
 {
 	struct qp_opt opt = opt_rc;
 
+	opt.srq = srq;
+	opt.rcq = rcq;
+	for (int i = 0; i < QPS; i++) {
+		ep_create(&a[i], &na, &opt_rc);
+		ep_create(&b[i], nic, &opt);
+		ep_join(&a[i], &b[i]);
+	}
+}
+
+static void qps_close(void)
+{
+	for (int i = 0; i < QPS; i++) {
+		ep_destroy(&a[i]);
+		ep_destroy(&b[i]);
+	}
+}
+
+static void setup(uint32_t max_wr)
+{
 	nic_open(&na, cfg.dev);
 	nic_open(&nb, cfg.peer);
 	srq = srq_new(&nb, max_wr);
 	rcq = cq_new(&nb, 256);
-	for (int i = 0; i < QPS; i++) {
-		ep_create(&a[i], &na, &opt_rc);
-		opt.srq = srq;
-		opt.rcq = rcq;
-		ep_create(&b[i], &nb, &opt);
-		ep_join(&a[i], &b[i]);
-	}
+	qps_open(&nb);
 	buf_new(&src, 64 * PAGE);
 	buf_new(&dst, 64 * PAGE);
 	buf_reg(&src, &na, 0);
@@ -44,10 +58,7 @@ static void teardown(void)
 {
 	buf_check(&src, "source");
 	buf_check(&dst, "target");
-	for (int i = 0; i < QPS; i++) {
-		ep_destroy(&a[i]);
-		ep_destroy(&b[i]);
-	}
+	qps_close();
 	srq_free(srq);
 	cq_free(rcq);
 	buf_free(&src);
@@ -238,5 +249,38 @@ static void full(void)
 	teardown();
 }
 
+/* Its buffers are of its own protection domain, whichever the QPs' is (IBTA 10.2.9). */
+static void another_pd(void)
+{
+	struct nic other;
+	struct rr r;
+
+	setup(8);
+	other = nb;
+	other.pd = ibv_alloc_pd(nb.ctx);
+	check(other.pd, "ibv_alloc_pd");
+	qps_close();
+	qps_open(&other);
+	for (int i = 0; i < 4; i++)
+		put(i);
+	for (int i = 0; i < 4; i++)
+		send_one(i % QPS, LEN - i);
+
+	/* And of the QPs' it may not be. */
+	buf_dereg(&dst);
+	buf_reg(&dst, &other, IBV_ACCESS_LOCAL_WRITE);
+	rr_init(&r, 9);
+	rr_sge(&r, &dst, 5, 100);
+	rr_post_srq(srq, &r);
+	q_send(&a[0], 1, &src, 3, 100);
+	wc_expect(rcq, 9, IBV_WC_LOC_PROT_ERR);
+	wc_expect(a[0].scq, 1, IBV_WC_REM_OP_ERR);
+	qps_close();
+	buf_dereg(&dst);
+	check(!ibv_dealloc_pd(other.pd), "ibv_dealloc_pd");
+	qps_open(&nb);
+	teardown();
+}
+
 TEST_MAIN(CASE(in_order), CASE(all_at_once), CASE(filled_late), CASE(limit),
-	  CASE(resize), CASE(full))
+	  CASE(resize), CASE(full), CASE(another_pd))

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "ops.h"
@@ -81,19 +82,24 @@ static void teardown(void)
 }
 
 /* Nobody acknowledges: an immediate tells that the write has landed. */
-static void write_imm(uint64_t id, size_t s, size_t d, size_t len)
+static void write_imm_to(struct buf *to, uint64_t id, size_t s, size_t d, size_t len)
 {
 	struct wr w;
 
 	q_recv(&p.b, id, &dst, 0, 0);
 	wr_init(&w, IBV_WR_RDMA_WRITE_WITH_IMM, id);
 	wr_sge(&w, &src, s, len);
-	wr_remote(&w, &dst, d);
+	wr_remote(&w, to, d);
 	w.wr.imm_data = htonl(id);
 	wr_post(&p.a, &w);
 	wc_ok(p.a.scq, id);
 	check(ntohl(wc_ok(p.b.rcq, id).imm_data) == id, "immediate data");
-	buf_moved(&dst, d, &src, s, len);
+	buf_moved(to, d, &src, s, len);
+}
+
+static void write_imm(uint64_t id, size_t s, size_t d, size_t len)
+{
+	write_imm_to(&dst, id, s, d, len);
 }
 
 static void sizes(void)
@@ -213,34 +219,98 @@ static void from_shared(void)
 	teardown();
 }
 
-/* What is shared can't wait: it comes back with the error. */
-static void too_long_for_shared(void)
+static void put_shared(uint64_t id, size_t at, size_t len)
 {
 	struct rr r;
 
-	setup_with(true);
-	rr_init(&r, 1);
-	rr_sge(&r, &dst, 77, 100);
+	rr_init(&r, id);
+	rr_sge(&r, &dst, at, len);
 	rr_post_srq(srq, &r);
-	rr_init(&r, 2);
-	rr_sge(&r, &dst, 3 * PAGE, 200);
-	rr_post_srq(srq, &r);
-	q_send(&p.a, 3, &src, 5, 101);
-	wc_ok(p.a.scq, 3);
-	wc_expect(p.b.rcq, 1, IBV_WC_LOC_LEN_ERR);
+}
+
+/* Of two shared receives the first comes back with the error, the second is good. */
+static void first_ends_with(enum ibv_wc_status status)
+{
+	wc_expect(p.b.rcq, 1, status);
 	q_send(&p.a, 4, &src, 8, 200);
 	wc_ok(p.a.scq, 4);
 	wc_ok(p.b.rcq, 2);
 	buf_moved(&dst, 3 * PAGE, &src, 8, 200);
+}
+
+/* What is shared can't wait: it comes back with the error. */
+static void too_long_for_shared(void)
+{
+	setup_with(true);
+	put_shared(1, 77, 100);
+	put_shared(2, 3 * PAGE, 200);
+	q_send(&p.a, 3, &src, 5, 101);
+	wc_ok(p.a.scq, 3);
+	first_ends_with(IBV_WC_LOC_LEN_ERR);
+	teardown();
+}
+
+static void bad_key_for_shared(void)
+{
+	struct wr w;
+
+	setup_with(true);
+	put_shared(1, 77, 100);
+	put_shared(2, 3 * PAGE, 200);
+	wr_init(&w, IBV_WR_RDMA_WRITE_WITH_IMM, 3);
+	wr_sge(&w, &src, 5, 100);
+	wr_remote(&w, &dst, 7);
+	w.wr.wr.rdma.rkey ^= 0x5a;
+	wr_post(&p.a, &w);
+	wc_ok(p.a.scq, 3);
+	first_ends_with(IBV_WC_REM_INV_REQ_ERR);
+	teardown();
+}
+
+static void from_sqe_to_rts(void)
+{
+	struct ibv_qp_attr attr = {
+		.qp_state = IBV_QPS_RTS, .cur_qp_state = IBV_QPS_SQE,
+	};
+
+	check(!ibv_modify_qp(p.a.qp, &attr, IBV_QP_STATE | IBV_QP_CUR_STATE),
+	      "SQE to RTS");
+}
+
+/* Of a message that ends early nothing is told, and its receive is the next one's. */
+static void cut_off_by_a_write(void)
+{
+	struct buf hole;
+	struct wr w;
+
+	need_odp();
+	setup();
+	buf_new(&hole, 4 * PAGE);
+	buf_reg(&hole, &p.na, ACCESS_ALL);
+	check(!munmap(hole.map + 2 * PAGE, PAGE), "munmap");
+	q_recv(&p.b, 1, &dst, 77, 5 * PAGE);
+	wr_init(&w, IBV_WR_SEND, 2);
+	wr_sge(&w, &hole, 0, 4 * PAGE);
+	wr_post(&p.a, &w);
+	wc_expect(p.a.scq, 2, IBV_WC_LOC_PROT_ERR);
+	buf_moved(&dst, 77, &hole, 0, 2 * PAGE);
+	from_sqe_to_rts();
+
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 3, &src, 5, &dst, 6 * PAGE, 100);
+	wc_ok(p.a.scq, 3);
+	wc_none(p.b.rcq);
+	buf_moved(&dst, 6 * PAGE, &src, 5, 100);
+	q_send(&p.a, 4, &src, 9, 999);
+	wc_ok(p.a.scq, 4);
+	wc_ok(p.b.rcq, 1);
+	buf_moved(&dst, 77, &src, 9, 999);
+	buf_free(&hole);
 	teardown();
 }
 
 /* The send queue stops, the other side does not notice, and one call mends it. */
 static void send_error(void)
 {
-	struct ibv_qp_attr attr = {
-		.qp_state = IBV_QPS_RTS, .cur_qp_state = IBV_QPS_SQE,
-	};
 	struct wr w;
 
 	setup();
@@ -261,8 +331,7 @@ static void send_error(void)
 	wc_ok(p.a.rcq, 4);
 	buf_moved(&src, 3 * PAGE + 5, &dst, 77, 999);
 
-	check(!ibv_modify_qp(p.a.qp, &attr, IBV_QP_STATE | IBV_QP_CUR_STATE),
-	      "SQE to RTS");
+	from_sqe_to_rts();
 	do_send(&p, &src, 99, &dst, 4095, 5001);
 	teardown();
 }
@@ -338,6 +407,36 @@ static void to_slow(void)
 	close(uffd);
 }
 
+/* Nor because the one before it waited for memory that has gone with its key. */
+static void after_one_that_failed(void)
+{
+	struct buf gone, cold;
+	long parks;
+	int uffd;
+
+	need_odp();
+	setup();
+	buf_new(&gone, 4 * PAGE);
+	uffd = buf_withhold(&gone, O_CLOEXEC);
+	buf_reg(&gone, &p.nb, ACCESS_ALL);
+	buf_new_cold(&cold, 4 * PAGE);
+	buf_reg(&cold, &p.nb, ACCESS_ALL);
+	parks = hw_counter(cfg.peer, "parks");
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &src, 5, &gone, 77, 1000);
+	wc_ok(p.a.scq, 1);
+	for (uint64_t end = now_ms() + WAIT_MS; hw_counter(cfg.peer, "parks") == parks;)
+		check(now_ms() < end, "it does not wait for its page");
+	buf_dereg(&gone);
+	check(!munmap(gone.map, gone.size), "munmap");
+	close(uffd);
+
+	write_imm_to(&cold, 2, 9, 13, 2 * PAGE);
+	buf_check(&cold, "target");
+	buf_free(&gone);
+	buf_free(&cold);
+	teardown();
+}
+
 /* Nor because that does which it comes from: what is behind it waits its turn. */
 static void from_slow(void)
 {
@@ -368,5 +467,6 @@ static void from_slow(void)
 }
 
 TEST_MAIN(CASE(sizes), CASE(no_receive), CASE(no_read), CASE(bad_key), CASE(too_long),
-	  CASE(from_shared), CASE(too_long_for_shared), CASE(send_error), CASE(lossy),
-	  CASE(to_slow), CASE(from_slow))
+	  CASE(from_shared), CASE(too_long_for_shared), CASE(bad_key_for_shared),
+	  CASE(cut_off_by_a_write), CASE(send_error), CASE(lossy), CASE(to_slow),
+	  CASE(after_one_that_failed), CASE(from_slow))

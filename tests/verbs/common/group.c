@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A memory cgroup of the case's own. See group.h.
+ * A cgroup of the case's own. See group.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +18,19 @@ static char group[64];
 
 void group_make(void)
 {
+	group_make_with("memory");
+}
+
+void group_make_with(const char *controller)
+{
+	char text[32];
+
 	if (access(ROOT "/cgroup.controllers", F_OK))
 		skip("no cgroup2 at " ROOT);
-	file_put("+memory", ROOT "/cgroup.subtree_control");
+	if (!file_has(controller, ROOT "/cgroup.controllers"))
+		skip("no cgroups of %s", controller);
+	snprintf(text, sizeof(text), "+%s", controller);
+	file_put(text, ROOT "/cgroup.subtree_control");
 	snprintf(group, sizeof(group), ROOT "/verbs-test-%d", getpid());
 	check(!mkdir(group, 0755), "%s: %s", group, strerror(errno));
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * A memory cgroup (version 2) of the case's own.
+ * A cgroup (version 2) of the case's own, of memory unless another one is named.
  */
 #ifndef TESTS_VERBS_GROUP_H
 #define TESTS_VERBS_GROUP_H
 
 /* Make it; skips where there are none. */
 void group_make(void);
+void group_make_with(const char *controller);
 /* The calling process moves into it. */
 void group_join(void);
 /* Out of it, and remove it. */

@@ -27,6 +27,7 @@ struct test_config cfg = {
 void (*volatile test_excuse)(void);
 
 static const char *case_name = "?";
+void (*test_mend)(void);
 
 uint64_t now_ms(void)
 {
@@ -349,6 +350,7 @@ static int case_wait(pid_t pid)
 static int case_run(const struct test_case *c)
 {
 	pid_t pid;
+	int status;
 
 	case_name = c->name;
 	fflush(stdout);
@@ -368,7 +370,10 @@ static int case_run(const struct test_case *c)
 		_exit(0);
 	}
 	setpgid(pid, pid);
-	return case_wait(pid);
+	status = case_wait(pid);
+	if (status && test_mend)
+		test_mend();
+	return status;
 }
 
 static const char *env(const char *name, const char *def)

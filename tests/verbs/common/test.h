@@ -60,6 +60,9 @@ int test_main(int argc, char **argv, const struct test_case *cases, size_t n);
 		return test_main(argc, argv, cases, ARRAY_SIZE(cases));	\
 	}
 
+/* Undoes outside of the process what a case that did not come to its end has left; or NULL. */
+extern void (*test_mend)(void);
+
 /* End the case with a verdict. Both may be called from any thread. */
 void test_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 3, 4)));
