@@ -39,16 +39,6 @@ static struct victim va, vb;
 static struct counters before;
 static uint64_t sent, refused;
 
-static void taps_open(void)
-{
-	wire_end_find(&ends[0], &p.na);
-	wire_end_find(&ends[1], &p.nb);
-	if (!strcmp(ends[0].netns, ends[1].netns))
-		skip("needs two hosts");
-	tap_open(&taps[0], &ends[0]);
-	tap_open(&taps[1], &ends[1]);
-}
-
 static void victims_new(void)
 {
 	victim_init(&va, &p.a, &p.nb, &taps[0], &taps[1]);
@@ -251,7 +241,7 @@ static void strangers(void)
 
 	pair_open(&p, NULL);
 	traffic_open(&t, &p);
-	taps_open();
+	taps_open(taps, ends, &p);
 	for (int i = 0; i < 4; i++)
 		check(nic_address(i & 1 ? &p.nb : &p.na, i >> 1,
 				  plain_addr[i & 1][i >> 1]), "no addresses");
@@ -300,7 +290,7 @@ static void crowd(void)
 
 	need_odp();
 	pair_open(&p, NULL);
-	taps_open();
+	taps_open(taps, ends, &p);
 	buf_new(&l, PAGE);
 	buf_new(&r, PAGE);
 	memcpy(bytes, r.want, PAGE);
@@ -590,7 +580,7 @@ static void peer(void)
 
 	need_bounds();
 	pair_open(&p, &quick);
-	taps_open();
+	taps_open(taps, ends, &p);
 	buf_new_cold(&g, 36 * PAGE);
 	buf_new_cold(&h, 16 * PAGE);
 	buf_reg(&h, &p.na, IBV_ACCESS_LOCAL_WRITE);

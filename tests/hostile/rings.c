@@ -42,6 +42,14 @@ static unsigned int nr_rings;
 static struct pair own;
 static struct buf ol, or;
 
+#define QKEY 0x11111111
+
+/*
+ * A completion queue that is full is so for ever, and breaks each QP at once. So there is
+ * room for what some rings of bad requests bring.
+ */
+#define CQES 400
+
 static void blow(struct ring *r)
 {
 	if (sigsetjmp(gone, 1))
@@ -52,18 +60,62 @@ static void blow(struct ring *r)
 		ring_set(r, RING_PRODUCER, ring_get(r, RING_PRODUCER) + 1);
 }
 
+/* Who rings the doorbells needs the processors as well. */
+static void breathe(void)
+{
+	siege_tell(blows);
+	if (!rnd_range(0, 99))
+		sleep_ms(1);
+}
+
 static void *scribble(void *arg)
 {
 	(void)arg;
 	careful = true;
 	for (;;) {
 		blow(&ring[rnd_range(0, nr_rings - 1)]);
-		siege_tell(blows);
+		breathe();
 	}
 	return NULL;
 }
 
-#define REQUEST (sizeof(struct rxe_send_wqe) + 8 * sizeof(struct rxe_sge))
+/* The elements of send queues are the largest, those of completion queues the least. */
+#define SGES 8
+#define REQUEST (sizeof(struct rxe_send_wqe) + SGES * sizeof(struct rxe_sge))
+
+static void half_valid_dma(struct rxe_dma_info *dma, uint8_t *sges, const struct buf *b)
+{
+	dma->length = dma->resid = rnd_range(0, 3) ? rnd_range(0, 9000) :
+		rnd() >> rnd_range(32, 63);
+	/* Beyond what there can be by a little, by much, and altogether. */
+	dma->num_sge = rnd_range(0, 2) ? rnd_range(0, 9) : rnd() >> rnd_range(32, 63);
+	dma->cur_sge = rnd();
+	dma->sge_offset = rnd();
+	for (int i = 0; i < SGES; i++) {
+		struct rxe_sge sge = {
+			b->base + rnd_range(0, 4 * PAGE),
+			rnd_range(0, 3) ? rnd_range(0, 5000) : rnd(),
+			b->lkey,
+		};
+
+		memcpy(sges + i * sizeof(sge), &sge, sizeof(sge));
+	}
+}
+
+/* A datagram for itself or anybody, by any handle; what only the kernel knows is wild. */
+static void half_valid_datagram(struct rxe_send_wr *wr)
+{
+	rnd_fill(&wr->wr.ud, sizeof(wr->wr.ud));
+	wr->opcode = rnd_range(0, 7) ? IBV_WR_SEND + rnd_range(0, 1) : rnd_range(0, 16);
+	/* The lowest numbers are its own handle and that of the other attacker. */
+	if (rnd_range(0, 15))
+		wr->wr.ud.ah_num = rnd_range(1, 2);
+	if (rnd_range(0, 7))
+		wr->wr.ud.remote_qpn = rnd_range(0, 1) ? own.b.qp->qp_num :
+							 own.a.qp->qp_num;
+	if (rnd_range(0, 3))
+		wr->wr.ud.remote_qkey = rnd_range(0, 1) ? QKEY : 1u << 31;
+}
 
 /* Right enough to be looked at in full. */
 static void half_valid_make(uint8_t request[REQUEST])
@@ -72,50 +124,84 @@ static void half_valid_make(uint8_t request[REQUEST])
 
 	w.wr.opcode = rnd_range(0, 16);
 	w.wr.send_flags = rnd_range(0, 63);
+	if (rnd_range(0, 3))
+		w.wr.send_flags &= ~IBV_SEND_INLINE;
 	w.wr.wr.rdma.remote_addr = or.base + rnd_range(0, 4 * PAGE);
 	w.wr.wr.rdma.rkey = or.rkey;
-	w.dma.length = w.dma.resid = rnd_range(0, 3) ? rnd_range(0, 9000) :
-		rnd() >> rnd_range(32, 63);
-	/* Beyond what there can be by a little, by much, and altogether. */
-	w.dma.num_sge = rnd_range(0, 2) ? rnd_range(0, 9) : rnd() >> rnd_range(32, 63);
-	w.dma.cur_sge = rnd();
-	w.dma.sge_offset = rnd();
+	if (own.a.opt.type == IBV_QPT_UD)
+		half_valid_datagram(&w.wr);
+	half_valid_dma(&w.dma, request + sizeof(w), &ol);
+	/* One that is a datagram. */
+	if (own.a.opt.type == IBV_QPT_UD && rnd_range(0, 1))
+		w.dma.num_sge = rnd_range(0, 1);
 	memcpy(request, &w, sizeof(w));
-	for (int i = 0; i < 8; i++) {
-		struct rxe_sge sge = {
-			ol.base + rnd_range(0, 4 * PAGE),
-			rnd_range(0, 3) ? rnd_range(0, 5000) : rnd(),
-			ol.lkey,
-		};
-
-		memcpy(request + sizeof(w) + i * sizeof(sge), &sge, sizeof(sge));
-	}
 }
 
-static void half_valid_put(unsigned int i, const uint8_t request[REQUEST])
+/* For receive queues; a bad one is the end of an SRQ, so most are good. */
+static void half_valid_recv(uint8_t request[REQUEST])
 {
-	size_t room = ring[i].size - RING_DATA;
-	size_t at = rnd_range(0, (room >> shift[i]) - 1) << shift[i];
+	struct rxe_recv_wqe w = { .wr_id = rnd() };
 
+	memset(request, 0, REQUEST);
+	half_valid_dma(&w.dma, request + sizeof(w), &or);
+	if (rnd_range(0, 31))
+		w.dma.num_sge = rnd_range(0, own.a.opt.sge);
+	memcpy(request, &w, sizeof(w));
+}
+
+static bool is_sq(unsigned int i)
+{
+	return 1ul << shift[i] >= REQUEST;
+}
+
+static bool is_cq(unsigned int i)
+{
+	return 1ul << shift[i] < SGES * sizeof(struct rxe_sge);
+}
+
+static uint32_t slots_of(unsigned int i)
+{
+	return (ring[i].size - RING_DATA) >> shift[i];
+}
+
+/* One for ring @i, at @slot, of which there are @n then. */
+static void half_valid_put(unsigned int i, uint32_t slot, uint32_t n)
+{
+	size_t at = (size_t)slot << shift[i], room = ring[i].size - RING_DATA - at;
+	uint8_t request[REQUEST];
+
+	if (is_sq(i))
+		half_valid_make(request);
+	else
+		half_valid_recv(request);
 	if (sigsetjmp(gone, 1))
 		return;
-	memcpy(ring[i].at + RING_DATA + at, request,
-	       room - at < REQUEST ? room - at : REQUEST);
-	ring_set(&ring[i], RING_PRODUCER, rnd_range(0, 128));
+	memcpy(ring[i].at + RING_DATA + at, request, room < REQUEST ? room : REQUEST);
+	ring_set(&ring[i], RING_PRODUCER, n);
 }
 
 static void *half_valid(void *arg)
 {
-	uint8_t request[REQUEST];
-
 	(void)arg;
 	careful = true;
 	for (;;) {
-		half_valid_make(request);
-		half_valid_put(rnd_range(0, nr_rings - 1), request);
-		siege_tell(blows);
+		unsigned int i = rnd_range(0, nr_rings - 1);
+
+		if (!is_cq(i))
+			half_valid_put(i, rnd_range(0, slots_of(i) - 1), rnd_range(0, 128));
+		breathe();
 	}
 	return NULL;
+}
+
+/* The first ones, for queues that begin anew: others come while these are looked at. */
+static void deal(void)
+{
+	careful = true;
+	for (unsigned int i = 0; i < nr_rings; i++)
+		for (uint32_t n = is_cq(i) ? 0 : rnd_range(1, 8), k = 0; k < n; k++)
+			half_valid_put(i, k, k + 1);
+	careful = false;
 }
 
 static void *remap(void *arg)
@@ -157,17 +243,86 @@ static void *remap(void *arg)
 	return NULL;
 }
 
+static void own_join(void)
+{
+	if (own.a.opt.type != IBV_QPT_UD) {
+		ep_join(&own.a, &own.b);
+		return;
+	}
+	ep_datagram(&own.a, QKEY);
+	ep_datagram(&own.b, QKEY);
+}
+
+/* A kind after the other; b's receives are shared in half of the lives of each. */
+static void own_open(void)
+{
+	static const enum ibv_qp_type types[] = { IBV_QPT_RC, IBV_QPT_UC, IBV_QPT_UD };
+	struct qp_opt opt = opt_rc;
+
+	nic_open(&own.na, cfg.dev);
+	nic_open(&own.nb, cfg.peer);
+	opt.type = types[siege->lives % ARRAY_SIZE(types)];
+	opt.scq = opt.rcq = cq_new(&own.na, CQES);
+	ep_create(&own.a, &own.na, &opt);
+	opt.scq = opt.rcq = cq_new(&own.nb, CQES);
+	if (siege->lives / ARRAY_SIZE(types) % 2)
+		opt.srq = srq_new(&own.nb, opt.recv_wr);
+	ep_create(&own.b, &own.nb, &opt);
+	if (opt.type == IBV_QPT_UD) {
+		struct ibv_ah_attr attr = {
+			.is_global = 1, .port_num = PORT,
+			.grh = { own.nb.gid, 0, own.na.gid_index, 64, 0 },
+		};
+
+		check(ibv_create_ah(own.na.pd, &attr), "ibv_create_ah");
+	}
+	own_join();
+	buf_new_cold(&ol, 8 * PAGE);
+	buf_new(&or, 8 * PAGE);
+	buf_reg(&ol, &own.na, ACCESS_ALL);
+	buf_reg(&or, &own.nb, ACCESS_ALL);
+}
+
+static void own_reap(void)
+{
+	careful = true;
+	for (unsigned int i = 0; i < nr_rings; i++)
+		if (is_cq(i) && !sigsetjmp(gone, 1))
+			ring_set(&ring[i], RING_CONSUMER,
+				 ring_get(&ring[i], RING_PRODUCER));
+	careful = false;
+}
+
+/* The new rings are found by nobody, so the end of this life is near. */
+static void own_resize(void)
+{
+	struct ibv_srq_attr attr = { .max_wr = rnd_range(1, 300), .srq_limit = 2 };
+
+	ibv_resize_cq(own.a.scq, rnd_range(1, 2 * CQES));
+	if (own.b.opt.srq)
+		ibv_modify_srq(own.b.opt.srq, &attr, rnd_range(1, 3));
+}
+
+/* Back on their feet: in ERR nothing of it is looked at. */
+static void own_again(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
+
+		ibv_modify_qp(i ? own.b.qp : own.a.qp, &attr, IBV_QP_STATE);
+	}
+	own_join();
+	if (!rnd_range(0, 63))
+		own_resize();
+}
+
 static void wreck_rings(void)
 {
 	pthread_t th;
 
 	signal(SIGSEGV, on_fault);
 	signal(SIGBUS, on_fault);
-	pair_open(&own, NULL);
-	buf_new_cold(&ol, 8 * PAGE);
-	buf_new(&or, 8 * PAGE);
-	buf_reg(&ol, &own.na, ACCESS_ALL);
-	buf_reg(&or, &own.nb, ACCESS_ALL);
+	own_open();
 	nr_rings = rings_find(ring, 0, ARRAY_SIZE(ring));
 	for (unsigned int i = 0; i < nr_rings; i++)
 		shift[i] = ring_get(&ring[i], RING_LOG2_ELEM);
@@ -175,29 +330,25 @@ static void wreck_rings(void)
 	pthread_create(&th, NULL, rnd_range(0, 1) ? scribble : half_valid, NULL);
 	pthread_create(&th, NULL, remap, NULL);
 	for (;;) {
+		deal();
 		for (int i = 0; i < 20; i++) {
 			ring_doorbell(&own.a);
 			ring_doorbell(&own.b);
 		}
-		/* Back on their feet: in ERR nothing of it is looked at. */
-		for (int i = 0; i < 2; i++) {
-			struct ibv_qp_attr attr = { .qp_state = IBV_QPS_RESET };
-
-			ibv_modify_qp(i ? own.b.qp : own.a.qp, &attr, IBV_QP_STATE);
-		}
-		ep_join(&own.a, &own.b);
-		ibv_resize_cq(own.a.scq, rnd_range(1, 300));
+		own_reap();
+		own_again();
+		siege_tell(rounds);
 	}
 }
 
 static void rings(void)
 {
 	static const char *const reached[] = {
-		"bad_wqes", "local_protection_errors", "cq_overflows", NULL,
+		"bad_wqes", "local_protection_errors", "cq_overflows", "rcvd_wrong_qkey",
+		"rcvd_no_wqe", NULL,
 	};
 
 	besiege(wreck_rings, reached);
-	printf("# %" PRIu64 " blows at rings\n", siege->blows);
 	check(siege->blows > 100, "the rings are hardly touched");
 }
 

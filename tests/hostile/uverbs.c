@@ -25,6 +25,7 @@
 
 /* A process's use of verbs; whatever fails on the way is left out. */
 struct life {
+	enum ibv_qp_type type;
 	struct ibv_context *ctx;
 	struct ibv_pd *pd;
 	struct ibv_comp_channel *channel;
@@ -33,12 +34,14 @@ struct life {
 	struct ibv_qp *qp[2];
 	struct ibv_mr *mr[3];
 	struct ibv_mw *mw;
+	struct ibv_ah *ah;
 	uint8_t *mem;
 	union ibv_gid gid;
 	int gid_index;
 };
 
 #define MEM (64 * PAGE)
+#define QKEY 0x11111111
 
 static struct ibv_context *open_dev(void)
 {
@@ -64,30 +67,11 @@ static void life_gid(struct life *l)
 	}
 }
 
-static void life_make(struct life *l)
+static void life_make_qps(struct life *l)
 {
-	unsigned int odp = ACCESS_ALL | IBV_ACCESS_ON_DEMAND | IBV_ACCESS_MW_BIND;
-	struct ibv_srq_init_attr srq = { .attr = { .max_wr = 60, .max_sge = 3 } };
-	struct ibv_device_attr_ex attr;
-	struct ibv_port_attr port;
-
-	ibv_query_device_ex(l->ctx, NULL, &attr);
-	ibv_query_port(l->ctx, PORT, &port);
-	life_gid(l);
-	l->pd = ibv_alloc_pd(l->ctx);
-	l->channel = ibv_create_comp_channel(l->ctx);
-	for (int i = 0; i < 2; i++)
-		l->cq[i] = ibv_create_cq(l->ctx, 100, NULL, i ? l->channel : NULL, 0);
-	if (!l->pd || !l->cq[0] || !l->cq[1])
-		return;
-	l->srq = ibv_create_srq(l->pd, &srq);
-	l->mr[0] = ibv_reg_mr(l->pd, l->mem, MEM, odp);
-	l->mr[1] = ibv_reg_mr(l->pd, l->mem + 100, MEM - 333, ACCESS_ALL);
-	l->mr[2] = ibv_reg_mr(l->pd, NULL, SIZE_MAX, odp);
-	l->mw = ibv_alloc_mw(l->pd, IBV_MW_TYPE_2);
 	for (int i = 0; i < 2; i++) {
 		struct ibv_qp_init_attr init = {
-			.qp_type = IBV_QPT_RC,
+			.qp_type = l->type,
 			.send_cq = l->cq[0],
 			.recv_cq = l->cq[1],
 			.srq = i ? l->srq : NULL,
@@ -102,6 +86,58 @@ static void life_make(struct life *l)
 	}
 }
 
+static struct ibv_ah_attr life_way(const struct life *l)
+{
+	return (struct ibv_ah_attr) {
+		.is_global = 1,
+		.port_num = PORT,
+		.grh = { l->gid, 0, l->gid_index, 64, 0 },
+	};
+}
+
+static void life_make(struct life *l)
+{
+	static const enum ibv_qp_type types[] = { IBV_QPT_RC, IBV_QPT_UC, IBV_QPT_UD };
+	unsigned int odp = ACCESS_ALL | IBV_ACCESS_ON_DEMAND | IBV_ACCESS_MW_BIND;
+	struct ibv_srq_init_attr srq = { .attr = { .max_wr = 60, .max_sge = 3 } };
+	struct ibv_device_attr_ex attr;
+	struct ibv_ah_attr way;
+	struct ibv_port_attr port;
+
+	l->type = types[rnd_range(0, ARRAY_SIZE(types) - 1)];
+	ibv_query_device_ex(l->ctx, NULL, &attr);
+	ibv_query_port(l->ctx, PORT, &port);
+	life_gid(l);
+	l->pd = ibv_alloc_pd(l->ctx);
+	l->channel = ibv_create_comp_channel(l->ctx);
+	for (int i = 0; i < 2; i++)
+		l->cq[i] = ibv_create_cq(l->ctx, 100, NULL, i ? l->channel : NULL, 0);
+	if (!l->pd || !l->cq[0] || !l->cq[1])
+		return;
+	way = life_way(l);
+	l->ah = ibv_create_ah(l->pd, &way);
+	l->srq = ibv_create_srq(l->pd, &srq);
+	l->mr[0] = ibv_reg_mr(l->pd, l->mem, MEM, odp);
+	l->mr[1] = ibv_reg_mr(l->pd, l->mem + 100, MEM - 333, ACCESS_ALL);
+	l->mr[2] = ibv_reg_mr(l->pd, NULL, SIZE_MAX, odp);
+	l->mw = ibv_alloc_mw(l->pd, IBV_MW_TYPE_2);
+	life_make_qps(l);
+}
+
+/* Attributes that a kind of QP does not have are not given. */
+static void life_modify_qp(struct life *l, int i, struct ibv_qp_attr *attr, int mask)
+{
+	if (l->type != IBV_QPT_RC)
+		mask &= ~(IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER | IBV_QP_TIMEOUT |
+			  IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC);
+	if (l->type == IBV_QPT_UD)
+		mask &= ~(IBV_QP_ACCESS_FLAGS | IBV_QP_AV | IBV_QP_PATH_MTU |
+			  IBV_QP_DEST_QPN | IBV_QP_RQ_PSN);
+	else
+		mask &= ~IBV_QP_QKEY;
+	ibv_modify_qp(l->qp[i], attr, mask);
+}
+
 static void life_connect(struct life *l)
 {
 	for (int i = 0; i < 2; i++) {
@@ -109,43 +145,60 @@ static void life_connect(struct life *l)
 			.qp_state = IBV_QPS_INIT,
 			.port_num = PORT,
 			.qp_access_flags = ACCESS_ALL,
+			.qkey = QKEY,
 		};
 
 		if (!l->qp[0] || !l->qp[1])
 			return;
-		ibv_modify_qp(l->qp[i], &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-			      IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
+		life_modify_qp(l, i, &attr, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
+			       IBV_QP_PORT | IBV_QP_ACCESS_FLAGS | IBV_QP_QKEY);
 		attr = (struct ibv_qp_attr) {
 			.qp_state = IBV_QPS_RTR,
 			.path_mtu = rnd_range(IBV_MTU_256, IBV_MTU_4096),
 			.dest_qp_num = l->qp[!i]->qp_num,
 			.max_dest_rd_atomic = 8,
 			.min_rnr_timer = 4,
-			.ah_attr = {
-				.is_global = 1,
-				.port_num = PORT,
-				.grh = { l->gid, 0, l->gid_index, 64, 0 },
-			},
+			.ah_attr = life_way(l),
 		};
-		ibv_modify_qp(l->qp[i], &attr, IBV_QP_STATE | IBV_QP_AV |
-			      IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-			      IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
+		life_modify_qp(l, i, &attr, IBV_QP_STATE | IBV_QP_AV |
+			       IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+			       IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
 		attr = (struct ibv_qp_attr) {
 			.qp_state = IBV_QPS_RTS,
 			.timeout = 12, .retry_cnt = 3, .rnr_retry = 3,
 			.max_rd_atomic = 8,
 		};
-		ibv_modify_qp(l->qp[i], &attr, IBV_QP_STATE | IBV_QP_SQ_PSN |
-			      IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
-			      IBV_QP_MAX_QP_RD_ATOMIC);
+		life_modify_qp(l, i, &attr, IBV_QP_STATE | IBV_QP_SQ_PSN |
+			       IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
+			       IBV_QP_MAX_QP_RD_ATOMIC);
 	}
+}
+
+/* An operation from one QP to the other. */
+static void life_post(struct life *l, int i, struct ibv_mr *mr, struct ibv_sge *sge)
+{
+	struct ibv_send_wr wr = { .sg_list = sge, .num_sge = 1 }, *bad;
+
+	wr.send_flags = IBV_SEND_SIGNALED;
+	wr.opcode = rnd_range(IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ);
+	if (l->type == IBV_QPT_UD) {
+		if (!l->ah)
+			return;
+		wr.opcode = IBV_WR_SEND + rnd_range(0, 1);
+		wr.wr.ud.ah = l->ah;
+		wr.wr.ud.remote_qpn = l->qp[!i]->qp_num;
+		wr.wr.ud.remote_qkey = QKEY;
+	} else {
+		wr.wr.rdma.remote_addr = (uintptr_t)l->mem + rnd_range(0, 40 * PAGE);
+		wr.wr.rdma.rkey = mr->rkey;
+	}
+	ibv_post_send(l->qp[i], &wr, &bad);
 }
 
 static void life_work(struct life *l)
 {
 	struct ibv_sge sge = { (uintptr_t)l->mem + rnd_range(0, PAGE), 3000, 0 };
 	struct ibv_recv_wr rr = { .sg_list = &sge, .num_sge = 1 }, *bad_r;
-	struct ibv_send_wr wr = { .sg_list = &sge, .num_sge = 1 }, *bad;
 	struct ibv_mr *mr = l->mr[rnd_range(0, 2)];
 	struct ibv_wc wc[8];
 
@@ -153,16 +206,10 @@ static void life_work(struct life *l)
 		return;
 	sge.lkey = mr->lkey;
 	for (int i = 0; i < 8; i++) {
-		struct ibv_qp *qp = l->qp[i & 1];
-
 		if (l->srq)
 			ibv_post_srq_recv(l->srq, &rr, &bad_r);
 		ibv_post_recv(l->qp[0], &rr, &bad_r);
-		wr.opcode = rnd_range(IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ);
-		wr.send_flags = IBV_SEND_SIGNALED;
-		wr.wr.rdma.remote_addr = (uintptr_t)l->mem + rnd_range(0, 40 * PAGE);
-		wr.wr.rdma.rkey = mr->rkey;
-		ibv_post_send(qp, &wr, &bad);
+		life_post(l, i & 1, mr, &sge);
 	}
 	for (int i = 0; i < 2; i++)
 		if (l->cq[i]) {
@@ -195,6 +242,8 @@ static void life_unmake(struct life *l)
 	for (int i = 0; i < 2; i++)
 		if (l->qp[i])
 			ibv_destroy_qp(l->qp[i]);
+	if (l->ah)
+		ibv_destroy_ah(l->ah);
 	if (l->mw)
 		ibv_dealloc_mw(l->mw);
 	for (int i = 0; i < 3; i++)
@@ -211,6 +260,7 @@ static void life_unmake(struct life *l)
 	memset(l->mr, 0, sizeof(l->mr));
 	memset(l->cq, 0, sizeof(l->cq));
 	l->mw = NULL;
+	l->ah = NULL;
 	l->srq = NULL;
 	l->pd = NULL;
 }

@@ -2,14 +2,11 @@
 /*
  * RoCEv2 frames made by hand. See forge.h.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,30 +14,13 @@
 #include <unistd.h>
 
 #include "forge.h"
+#include "netns.h"
 #include "test.h"
 
 #define ROCE_PORT 4791
 #define UDP_LEN 8
 
-static int socket_in(const char *netns)
-{
-	int old = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	char path[128];
-	int ns, fd;
-
-	snprintf(path, sizeof(path), "/run/netns/%s", netns);
-	ns = open(path, O_RDONLY | O_CLOEXEC);
-	check(old >= 0 && ns >= 0, "%s: %s", path, strerror(errno));
-	check(!setns(ns, CLONE_NEWNET), "setns: %s", strerror(errno));
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	check(fd >= 0, "packet socket: %s", strerror(errno));
-	check(!setns(old, CLONE_NEWNET), "setns back: %s", strerror(errno));
-	close(ns);
-	close(old);
-	return fd;
-}
-
-void tap_open(struct tap *tap, const struct wire_end *end)
+static void tap_open(struct tap *tap, const struct wire_end *end)
 {
 	struct sockaddr_ll at = {
 		.sll_family = AF_PACKET,
@@ -49,7 +29,7 @@ void tap_open(struct tap *tap, const struct wire_end *end)
 	struct ifreq ifr = { 0 };
 	int on = 1;
 
-	tap->fd = socket_in(end->netns);
+	tap->fd = netns_socket(end->netns, AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%.15s", end->ifname);
 	check(!ioctl(tap->fd, SIOCGIFHWADDR, &ifr), "%s: %s", end->ifname,
 	      strerror(errno));
@@ -61,6 +41,16 @@ void tap_open(struct tap *tap, const struct wire_end *end)
 	      "PACKET_IGNORE_OUTGOING: %s", strerror(errno));
 	check(!bind(tap->fd, (struct sockaddr *)&at, sizeof(at)), "bind: %s",
 	      strerror(errno));
+}
+
+void taps_open(struct tap taps[2], struct wire_end ends[2], const struct pair *p)
+{
+	wire_end_find(&ends[0], &p->na);
+	wire_end_find(&ends[1], &p->nb);
+	if (!strcmp(ends[0].netns, ends[1].netns))
+		skip("needs two hosts");
+	tap_open(&taps[0], &ends[0]);
+	tap_open(&taps[1], &ends[1]);
 }
 
 void tap_close(struct tap *tap)

@@ -50,7 +50,8 @@ struct said {
 	size_t payload_len;
 };
 
-void tap_open(struct tap *tap, const struct wire_end *end);
+/* One at either end of the pair's cable; or skip. */
+void taps_open(struct tap taps[2], struct wire_end ends[2], const struct pair *p);
 void tap_close(struct tap *tap);
 /* Was it taken? A full queue is no error. */
 bool tap_send(struct tap *tap, const struct frame *f);

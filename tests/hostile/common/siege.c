@@ -106,6 +106,9 @@ void besiege(void (*attack)(void), const char *const *reached)
 	traffic_round(&t);
 	printf("# %" PRIu64 " lives, %" PRIu64 " ended by themselves; beside them %u rounds of traffic\n",
 	       siege->lives, siege->deaths, rounds);
+	if (siege->blows)
+		printf("# %" PRIu64 " blows at rings, %" PRIu64 " times from RESET to RTS\n",
+		       siege->blows, siege->rounds);
 	counters_print(&before);
 	if (reached)
 		counters_reached(&before, reached);

@@ -14,7 +14,7 @@
 struct siege {
 	struct bend_stats bend;
 	uint64_t lives, deaths;
-	uint64_t blows;			/* at rings */
+	uint64_t blows, rounds;		/* at rings */
 	uint64_t maps, refused;		/* mappings made, and not made */
 	uint64_t too_far;		/* ... larger than their ring */
 	uint64_t too_late;		/* ... of a ring that is no more */
