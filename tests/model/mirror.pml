@@ -62,6 +62,9 @@
  *  BUG_REAP_REMOVE_FIRST	removes the notifier, then the entries
  *  BUG_REAP_NO_RCU	frees the leaf under readers
  *  BUG_REAP_NO_REMOVE	frees the leaf under an invalidation
+ *  BUG_RECENT_KEPT	lets lookups find a leaf that is freed
+ *  BUG_RECENT_EARLY	takes it out of their sight, and then empties it
+ *  BUG_RECENT_UNLOCKED	they remember a leaf that they have let go of
  *  BUG_SHRINK_WAITS	waits for fault_mutex
  *  BUG_SHRINK_NO_MUTEX	does not take it
  *  BUG_SHRINK_UNLOCKED	takes the table away without leaf->lock
@@ -136,6 +139,7 @@ typedef leaf_t {
 #define NO_LEAF 2
 leaf_t leaf[LEAVES];
 byte root = NO_LEAF; /* mirror->root */
+byte recent = NO_LEAF; /* mirror->recent, where a leaf may die */
 bool grow_mutex;
 byte made; /* leaves so far */
 
@@ -236,7 +240,10 @@ inline hmm_leaf_invalidate(l, cur_seq)
  */
 inline hmm_mirror_lookup_and_lock(me, writes)
 {
-	atomic { rcu = rcu | (1 << me); l = root } /* xa_load() */
+	atomic { /* hmm_leaf_find_region() */
+		rcu = rcu | (1 << me);
+		l = (recent != NO_LEAF -> recent : root) /* or xa_load() */
+	}
 	if
 	:: l == NO_LEAF -> rcu_read_unlock(me)
 	:: l != NO_LEAF ->
@@ -264,7 +271,11 @@ inline hmm_mirror_lookup_and_lock(me, writes)
 				hit = (page != 0)
 			}
 			if
+#if defined(REAP) && !defined(BUG_RECENT_UNLOCKED)
+			:: hit -> recent = l /* hmm_leaf_keep_region() */
+#else
 			:: hit
+#endif
 			:: else -> hmm_mirror_unlock(me)
 			fi
 		fi
@@ -274,6 +285,12 @@ inline hmm_mirror_lookup_and_lock(me, writes)
 inline hmm_mirror_unlock(me)
 {
 	atomic { alive(l); assert(leaf[l].readers); leaf[l].readers-- }
+#ifdef BUG_RECENT_UNLOCKED
+	if
+	:: hit -> recent = l
+	:: else
+	fi;
+#endif
 	rcu_read_unlock(me)
 }
 
@@ -540,15 +557,27 @@ inline hmm_leaf_put()
 	atomic { alive(l); assert(leaf[l].users > 1); leaf[l].users--; l = NO_LEAF }
 }
 
+/* cmpxchg() */
+inline take_recent()
+{
+	atomic { recent = (recent == l -> NO_LEAF : recent) }
+}
+
 /* Off the tree, and used by no fault. */
 inline hmm_region_destroy()
 {
 #ifdef BUG_REAP_REMOVE_FIRST
 	mmu_interval_notifier_remove(l);
 #endif
+#ifdef BUG_RECENT_EARLY
+	take_recent();
+#endif
 	hmm_leaf_lock(l);
 	atomic { alive(l); hmm_leaf_clear(l); leaf[l].table = false }
 	hmm_leaf_unlock(l);
+#if !defined(BUG_RECENT_EARLY) && !defined(BUG_RECENT_KEPT)
+	take_recent();
+#endif
 #if !defined(BUG_REAP_REMOVE_FIRST) && !defined(BUG_REAP_NO_REMOVE)
 	mmu_interval_notifier_remove(l);
 #endif

@@ -19,10 +19,12 @@
  * The QP has two sides here. One receives packets, misses and parks; one sends what
  * was posted, lacks memory and tries again. The third side and the other two timers
  * do what these do. Left out: the bound of the queues, errors of faults, what is in
- * packets, which tests/host/ has, and that a verb that waits is not starved.
+ * packets, which tests/host/ has, and that a verb that waits is not starved. Also who
+ * asks for a QP that is being destroyed: rxo_run_try_enter().
  *
  * How much comes, -D: POSTS, PACKETS, MISSES, NOMEM, VERBS; HELP: a thread that posts
- * brings the page instead of the worker; HELPERS: more of those. All at 1 takes ten times
+ * brings the page instead of the worker; HELPERS: more of those; BELL: that thread has
+ * posted to this QP, and pauses it. All at 1 takes ten times
  * as long as the worlds that tests/model/run knows, and holds as well.
  *
  * Planted faults, -D, each to be found:
@@ -48,6 +50,8 @@
  *  BUG_HELP_FLAG	says whether, not how many help
  *  BUG_BELL_LEFT	ends, and does not give back what it has not brought
  *  BUG_BELL_LATE	gives it back, and then falls silent
+ *  BUG_BELL_NO_RESUME	does not go on with what it has paused
+ *  BUG_PAUSE_NO_WAKE	pauses, and does not tell the verb that waits
  *  BUG_CANCEL_AT_HAND	keeps the mirror of one that waited for a bell
  *  BUG_RESET_NO_CANCEL	leaves the fault alone
  *  BUG_RESET_NO_TIMER	leaves the timer alone
@@ -111,6 +115,7 @@ bool park_listed; /* park->waiting */
 bool list_locked;
 bool rung; /* a bell */
 bool at_hand; /* park->waiting, on the bell's list */
+bool peer_at_hand; /* a park of another QP's there */
 bool claimed; /* the pending bit, by cancel_work() for itself */
 byte helpers;
 byte mirror_refs;
@@ -142,9 +147,10 @@ byte runners;
  * What each process that may run the QP has on its stack, all 0 when it does not:
  * @mine: it has become the runner
  * @stop: it is the runner no more
+ * @in_bell: it has rung a doorbell
  * the others as in the code
  */
-#define LOCALS bool mine, stop, more, waits, skb; byte i, budget
+#define LOCALS bool mine, stop, more, waits, skb, in_bell, paused; byte i, budget
 
 /* ---- qp.c, req.c, resp.c: one step of a side ---- */
 
@@ -246,6 +252,10 @@ inline rxo_req_step()
 	:: atomic { sq && nomem -> nomem-- }
 		rxo_run_later()
 	:: atomic { sq -> runs(); sq--; more = true }
+#ifdef BELL
+	/* And on top of us the peer has missed. */
+	:: atomic { sq && in_bell -> runs(); sq--; more = true; peer_at_hand = true }
+#endif
 	fi
 }
 
@@ -332,6 +342,18 @@ inline rxo_run()
 		budget = (budget > i -> budget - i : 0);
 		i = 0;
 		if
+		:: more && in_bell && (at_hand || peer_at_hand) -> /* rxo_bell_pauses() */
+			more = false;
+			stop = true;
+			paused = true;
+			atomic { /* rxo_run_pause() */
+				runs();
+				runners--;
+				busy = false;
+#ifndef BUG_PAUSE_NO_WAKE
+				wake_up()
+#endif
+			}
 		/* Nobody enters, or the look is stale. */
 		:: more && !budget ->
 			more = false;
@@ -586,13 +608,28 @@ end:	do
 	od
 }
 
+inline rxo_bell_resume()
+{
+	paused = false;
+	rxo_run_kick(EV_DOORBELL)
+}
+
 /* One doorbell whose own softirq misses; those above are what others find. */
 active proctype rxo_bell()
 {
 	LOCALS;
 	bool have;
 
+#ifdef BELL
+	if
+	:: atomic { !gone -> verbs++; sq = sq + 2 }
+	:: gone -> goto out
+	fi;
+	atomic { rung = true; in_bell = true }
+	rxo_run_kick(EV_DOORBELL);
+#else
 	rung = true;
+#endif
 	do
 	:: atomic {
 		at_hand && !list_locked ->
@@ -600,10 +637,12 @@ active proctype rxo_bell()
 		helpers++
 	   }
 	   rxo_park_bring()
+	:: peer_at_hand -> peer_at_hand = false /* kicks the peer */
+	:: paused -> rxo_bell_resume()
 	:: break /* nothing is there, or it was often enough */
 	od;
 #ifndef BUG_BELL_LATE
-	rung = false; /* rxo_bell_fall_silent() */
+	atomic { rung = false; in_bell = false } /* rxo_bell_fall_silent() */
 #endif
 #ifndef BUG_BELL_LEFT
 	atomic {
@@ -621,7 +660,17 @@ active proctype rxo_bell()
 	fi;
 #endif
 #ifdef BUG_BELL_LATE
-	rung = false
+	atomic { rung = false; in_bell = false };
+#endif
+#ifndef BUG_BELL_NO_RESUME
+	if
+	:: paused -> rxo_bell_resume()
+	:: else
+	fi;
+#endif
+#ifdef BELL
+	verbs--;
+out:	skip
 #endif
 }
 #endif
