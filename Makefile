@@ -31,6 +31,7 @@ help:
 	@echo 'make fuzz             the fuzz targets; TIME=600: seconds for each'
 	@echo 'make hostile          hostile packets and processes; TIME=60: seconds for each'
 	@echo 'make torture          everything at once, at random; TIME=120: seconds, SEED=n'
+	@echo 'make torture K=backports  the same with the newer kernel, or K=debug'
 	@echo 'make bench            what on-demand memory costs, as ratios; K=stable, K=backports'
 	@echo 'make demo             watch a demonstration in a virtual machine'
 	@echo 'make shell            a shell in a virtual machine with the modules loaded'
@@ -58,7 +59,7 @@ hostile:
 	@TIME=$(TIME) tests/run 50-hostile-stable
 
 torture:
-	@TIME=$(or $(TIME),120) SEED=$(SEED) tests/run long-51-torture-stable
+	@TIME=$(or $(TIME),120) SEED=$(SEED) tests/run long-51-torture-$(or $(K),stable)
 
 bench:
 	@tests/bench/suite $(or $(K),backports)

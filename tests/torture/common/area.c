@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -151,6 +152,14 @@ void area_refill_some(struct area *a)
 	area_some(a, 16, &off, &len);
 	rnd_fill(a->b.want + off, len);
 	memcpy(a->b.map + off, a->b.want + off, len);
+}
+
+int area_file(void)
+{
+	int fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+
+	check(fd >= 0, "a file for direct I/O: %s", strerror(errno));
+	return fd;
 }
 
 static uint8_t *seen(const struct area *a)

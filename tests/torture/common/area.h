@@ -55,6 +55,9 @@ void area_open_up(struct area *a);
 /* Some of its pages. */
 void area_some(const struct area *a, size_t most, size_t *off, size_t *len);
 
+/* A new file to read into it or to write it to without the page cache in between. */
+int area_file(void);
+
 /* All of it is as the shadow has it. */
 void area_check(struct area *a, const char *what);
 /* Whatever is in the range is right. */

@@ -82,6 +82,77 @@ static void hole(struct flow *f, struct area *a)
 	count(holes);
 }
 
+/* A file cut short and made as long as it was. */
+static void cut(struct flow *f, struct area *a)
+{
+	struct buf *b = &a->b;
+	size_t off, len;
+
+	(void)f;
+	if (a->mode == MODE_PINNED || a->sort != AREA_FILE)
+		return;
+	area_some(a, 96, &off, &len);
+	len = b->size - off;
+	check(!ftruncate(b->fd, off), "ftruncate: %s", strerror(errno));
+	if (rnd_range(0, 1))
+		sleep_ms(rnd_range(0, 3));
+	check(!ftruncate(b->fd, b->size), "ftruncate: %s", strerror(errno));
+	memset(b->want + off, 0, len);
+	if (rnd_range(0, 1)) {
+		rnd_fill(b->want + off, len);
+		memcpy(b->map + off, b->want + off, len);
+	}
+	count(cuts);
+}
+
+/* Pages that are not needed have their bytes or zeros, until somebody writes to them. */
+static void free_some(struct flow *f, struct area *a)
+{
+	struct buf *b = &a->b;
+	size_t off, len;
+
+	(void)f;
+	if (a->mode == MODE_PINNED || a->sort == AREA_FILE)
+		return;
+	area_some(a, 32, &off, &len);
+	check(!madvise(b->map + off, len, MADV_FREE), "madvise: %s", strerror(errno));
+	if (rnd_range(0, 1))
+		sleep_ms(rnd_range(0, 3));
+	for (size_t end = off + len; off < end; off += PAGE) {
+		size_t at = off + rnd_range(0, PAGE - 1);
+		uint8_t v = rnd();
+
+		*(volatile uint8_t *)(b->map + at) = v;
+		b->want[at] = v;
+		if (memcmp(b->map + off, b->want + off, PAGE)) {
+			memset(b->want + off, 0, PAGE);
+			b->want[at] = v;
+		}
+	}
+	area_check(a, "after pages were freed");
+	count(frees);
+}
+
+/* A disk reads some of it and writes that to another place, with no page cache between. */
+static void through_a_file(struct flow *f, struct area *a)
+{
+	struct buf *b = &a->b;
+	size_t from, off, len;
+	int fd;
+
+	(void)f;
+	area_some(a, 32, &from, &len);
+	off = rnd_range(0, (b->size - len) / PAGE) * PAGE;
+	fd = area_file();
+	check(pwrite(fd, b->map + from, len, 0) == (ssize_t)len, "a direct write: %s",
+	      strerror(errno));
+	check(pread(fd, b->map + off, len, 0) == (ssize_t)len, "a direct read: %s",
+	      strerror(errno));
+	memmove(b->want + off, b->want + from, len);
+	close(fd);
+	count(files);
+}
+
 static void register_anew(struct flow *f, struct area *a)
 {
 	(void)f;
@@ -169,6 +240,7 @@ void change_one(struct flow *f)
 		bool locks;	/* the area's lock is wanted */
 	} all[] = {
 		{ refill, true }, { move, true }, { unmap, true }, { hole, true },
+		{ cut, true }, { free_some, true }, { through_a_file, true },
 		{ register_anew, true }, { renew_qps, false }, { cut_off, false },
 		{ deny, false },
 	};

@@ -161,6 +161,20 @@ static void prefetch(struct area *a)
 	count(prefetches);
 }
 
+/* Read by a disk while the device writes: what it gets is somebody's, whole or in part. */
+static void write_out(struct area *a)
+{
+	size_t off, len;
+	int fd;
+
+	area_some(a, 32, &off, &len);
+	fd = area_file();
+	check(pwrite(fd, a->b.map + off, len, 0) == (ssize_t)len, "a direct write: %s",
+	      strerror(errno));
+	close(fd);
+	count(directs);
+}
+
 /*
  * The child of a fork has copies of its own: they stand still while the device writes
  * to the originals, and what it writes to them is not seen there.
@@ -214,7 +228,7 @@ void event_one(struct area *a)
 {
 	static void (*const all[])(struct area *a) = {
 		drop, drop, page_out, cool, reprotect, remap, advice, huge, collapse,
-		merge, populate, lock_some, prefetch, fork_one,
+		merge, populate, lock_some, prefetch, fork_one, write_out,
 	};
 
 	all[rnd_range(0, ARRAY_SIZE(all) - 1)](a);

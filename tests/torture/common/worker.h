@@ -23,8 +23,9 @@
 	op(uc_lost) op(ud_lost) op(settled)				\
 	op(drops) op(pageouts) op(colds) op(protects) op(remaps)	\
 	op(advices) op(hugepages) op(collapses) op(merges) op(populates) \
-	op(locks) op(prefetches) op(forks)				\
+	op(locks) op(prefetches) op(forks) op(directs)			\
 	op(refills) op(moves) op(unmaps) op(holes) op(registrations)	\
+	op(frees) op(cuts) op(files)					\
 	op(renewals) op(abandons) op(denials) op(races)			\
 	op(kills) op(stops)
 
