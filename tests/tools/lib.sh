@@ -6,6 +6,8 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=tests/vm/guest/network
 . "$top/tests/vm/guest/network"
+# shellcheck source=tests/vm/guest/counters
+. "$top/tests/vm/guest/counters"
 
 limit=60 # seconds a program may take
 failed=0
@@ -16,26 +18,13 @@ splat='WARNING:|BUG:|Oops|general protection|KASAN|UBSAN|refcount_t|Call Trace:'
 splat="$splat|blocked for more than|soft lockup|rcu.*stall|list_(add|del) corruption"
 splat="$splat|unregister_netdevice: waiting|double free|use-after-free"
 
-# What the kernel has said since the last mark.
-mark=
+# What the kernel has said since the last mark: dmesg begins where -C left off, which is
+# faster than to look for the mark in a long log.
 mark() {
-	mark="tools test $$ $RANDOM$RANDOM"
-	echo "$mark" >/dev/kmsg
+	echo "tools test $name" >/dev/kmsg
+	dmesg -C
 }
-log_since_mark() {
-	dmesg | awk -v mark="$mark" 'seen { print } index($0, mark) { seen = 1 }'
-}
-
-# All counters of all our ports, a line each.
-counters() {
-	grep -s . /sys/class/infiniband/*/ports/1/hw_counters/* |
-		sed -E '/lifespan/d; s,/sys/class/infiniband/([^/]*)/.*/([^:]*):,\1 \2 ,'
-}
-counters_moved() {
-	counters | awk 'NR == FNR { old[$1, $2] = $3; next }
-		$3 != old[$1, $2] { print $1, $2, "+" $3 - old[$1, $2] }' \
-		"$work/counters" - | paste -sd,
-}
+log_since_mark() { dmesg; }
 
 # A test is what lies between begin and end.
 begin() { # NAME
@@ -57,7 +46,7 @@ end() { # [WHY]: it failed if there is a WHY
 	failed=1
 	sed 's/^/# /' "$work/output"
 	log_since_mark | tail -n 60 | sed 's/^/# kernel: /'
-	echo "# counters: $(counters_moved)"
+	counted_since "$work/counters"
 	echo "not ok $name $why"
 	# What it has died in stays locked: all else would hang.
 	case $bad in *BUG:* | *Oops* | *corruption* | *'general protection'*) exit 3 ;; esac
@@ -96,14 +85,15 @@ wait_until() {
 
 # The index of a device's GID for an address.
 gid() { # DEVICE ADDRESS
-	local want dir=/sys/class/infiniband/$1/ports/1 path
+	local want dir=/sys/class/infiniband/$1/ports/1 i has type
 	want=$(gid_of "$2")
-	grep -ls "^$want" "$dir"/gids/* | while read -r path; do
-		if grep -qs 'RoCE v2' "$dir/gid_attrs/types/${path##*/}"; then
-			echo "${path##*/}"
-			break
-		fi
-	done | grep -m 1 .
+	for i in {0..99}; do
+		read -r has 2>/dev/null <"$dir/gids/$i" || break
+		[ "$has" = "$want" ] || continue
+		read -r type 2>/dev/null <"$dir/gid_attrs/types/$i" || continue
+		[ "$type" != 'RoCE v2' ] || { echo "$i" && return; }
+	done
+	return 1
 }
 gid_of() { # of 10.1.0.2 or fd01::2
 	local a b c d
@@ -193,6 +183,16 @@ veth_pair() { # NAME PROGRAM v4|v6 ARGUMENTS
 	shift 3
 	gid=$(gid rxo1 ${ip}1) && pair "$test" "$program" -d rxo1 $g "$gid" "$@" -- \
 		-d rxo2 $g "$(gid rxo2 ${ip}2)" "$@"
+}
+
+# Is a table's next row for this kernel? Each of our two has a quarter of them, shifted by
+# one from four to four, as rows that lie side by side differ in v4 and v6. ROWS=all: all.
+row=-1
+in_turn() {
+	local turn=0
+	[ "${RXE_ODP_KERNEL:-stable}" = stable ] || turn=2
+	row=$((row + 1))
+	[ "${ROWS-}" = all ] || [ $(((row + row / 4) % 4)) = $turn ]
 }
 
 # Does the driver have this: multicast, cm?
