@@ -155,7 +155,7 @@ static void response(struct input *in)
 	kind = rxo_rc_classify(&pkt, req.una, req.nxt);
 	want = ahead < size ? ref_response(pkt.opcode, pkt.syndrome) :
 			      RXO_RESP_IGNORE;
-	if (size && ahead == RXO_PSN_MASK &&
+	if (size && ahead > RXO_PSN_MASK / 2 &&
 	    (pkt.opcode & RXO_OPERATION_MASK) == RXO_ACK &&
 	    ref_response(pkt.opcode, pkt.syndrome) == RXO_RESP_ACK)
 		want = RXO_RESP_ALIVE;

@@ -236,7 +236,7 @@ static void test_classify_window(void)
 
 				if (off >= 0 && off < (s32)windows[k])
 					want = RXO_RESP_ACK;
-				else if (off == -1 && windows[k])
+				else if (off < 0 && windows[k])
 					want = RXO_RESP_ALIVE;
 				pkt.psn = rxo_psn_add(una, off);
 				check_eqf(rxo_rc_classify(&pkt, una, nxt), want,

@@ -4,6 +4,7 @@
 #include "qp.h"
 #include "resp.h"
 #include "wire/hdr.h"
+#include "wire/psn.h"
 #include "wire/rc.h"
 
 static void rxo_ack_send(struct rxo_qp *qp, u8 opcode, u32 psn, u8 syndrome,
@@ -32,6 +33,17 @@ void rxo_ack(struct rxo_qp *qp, u32 psn)
 	rxo_count(qp->dev, sent_acks);
 	rxo_ack_send(qp, RXO_RC | RXO_ACK, psn,
 		     RXO_SYN_ACK | RXO_SYN_NO_CREDITS, 0);
+}
+
+/* So far behind it is still taken for the past, whatever the peer has sent since. */
+#define RXO_ACK_OLDEST (1U << 22)
+
+bool rxo_ack_again(struct rxo_qp *qp, u32 psn)
+{
+	if (((qp->resp.epsn - psn) & RXO_PSN_MASK) > RXO_ACK_OLDEST)
+		return false;
+	rxo_ack(qp, psn);
+	return true;
 }
 
 void rxo_nak(struct rxo_qp *qp, u32 psn, u8 code)

@@ -122,6 +122,9 @@ static bool rxo_alive_psn(const struct rxo_qp *qp, u32 *psn)
 
 	if (!rxo_park_started(&resp->park) || qp->state == IB_QPS_ERR)
 		return false;
+	/* Responses of one that had to make way have gone out. */
+	if (resp->aside.active && (resp->aside.begun || resp->aside.again))
+		return false;
 	*psn = resp->epsn;
 	if (resp->read.active) {
 		if (resp->read.begun || resp->read.again)
@@ -133,6 +136,7 @@ static bool rxo_alive_psn(const struct rxo_qp *qp, u32 *psn)
 
 void rxo_alive_beat(struct rxo_qp *qp)
 {
+	const struct rxo_resp *resp = &qp->resp;
 	u32 psn;
 
 	rxo_run_assert(qp);
@@ -140,8 +144,9 @@ void rxo_alive_beat(struct rxo_qp *qp)
 		rxo_alive_count(qp, false);
 		return;
 	}
-	rxo_count(qp->dev, sent_keepalives);
-	rxo_ack(qp, rxo_psn_add(psn, -1));
+	if (rxo_ack_again(qp, resp->read.active ? resp->read.ack_psn :
+						  resp->ack_psn))
+		rxo_count(qp->dev, sent_keepalives);
 	qp->alive.told = ktime_get();
 	qp->alive.unasked++;
 	rxo_alive_arm(qp, min(rxo_alive_limit(qp), 2 * qp->alive.usec));

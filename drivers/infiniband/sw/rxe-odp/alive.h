@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A responder that waits for a page tells its peer that it is alive, by
- * acknowledging once more what it acknowledged last. To a requester that is
+ * acknowledging once more what it acknowledged before. To a requester that is
  * nothing new, so it neither sends again nor completes anything, but it restarts
  * its timer (IBTA 9.7.6.1.3): this driver's, and rdma_rxe's. An RNR NAK would do
  * it too, but makes the peer send again, and costs it one of its RNR retries,

@@ -98,6 +98,7 @@ struct rxo_req {
 struct rxo_res {
 	u32 first_psn;
 	u32 last_psn;
+	u32 ack_psn; /* of rxo_resp, when it was executed */
 	u32 rkey;
 	u32 len; /* READ */
 	u64 va; /* READ */
@@ -114,6 +115,7 @@ struct rxo_res {
  * @copy: of one that has been executed before
  * @again: ... and from its middle, as the peer missed something
  * @psn: of the next response
+ * @ack_psn: what may be acknowledged while it waits
  * @rkey, @va, @resid: what is left of it
  */
 struct rxo_read {
@@ -123,6 +125,7 @@ struct rxo_read {
 	bool copy;
 	bool again;
 	u32 psn;
+	u32 ack_psn;
 	u32 rkey;
 	u32 resid;
 	u64 va;
@@ -131,6 +134,7 @@ struct rxo_read {
 /*
  * struct rxo_resp - the responder's state
  * @epsn: next PSN expected
+ * @ack_psn: last one that an ACK without data may have, see rxo_ack_again()
  * @msn: messages completed
  * @prev: opcode flags of the request before
  * @nak_sent: epsn has been asked for
@@ -145,6 +149,7 @@ struct rxo_read {
  */
 struct rxo_resp {
 	u32 epsn;
+	u32 ack_psn;
 	u32 msn;
 	u32 prev;
 	bool nak_sent;

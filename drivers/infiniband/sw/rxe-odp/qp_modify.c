@@ -186,6 +186,7 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 	if (mask & IB_QP_RQ_PSN) {
 		own->rq_psn = attr->rq_psn & RXO_PSN_MASK;
 		qp->resp.epsn = own->rq_psn;
+		qp->resp.ack_psn = rxo_psn_add(own->rq_psn, -1);
 	}
 	if (mask & IB_QP_SQ_PSN) {
 		own->sq_psn = attr->sq_psn & RXO_PSN_MASK;

@@ -445,10 +445,10 @@ static void rxo_resp_answer(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	if (qp->transport != RXO_RC)
 		return;
 	if (pkt->flags & RXO_OP_READ)
-		rxo_resp_read_begin(qp, pkt);
+		rxo_resp_read_begin(qp, pkt, rxo_resp_newest(qp));
 	else if (pkt->flags & RXO_OP_ATOMIC)
 		rxo_ack_atomic(qp, pkt->psn,
-			       qp->resp.res[qp->resp.res_next - 1].orig);
+			       rxo_resp_newest(qp)->orig);
 	else if (pkt->ack_req)
 		rxo_ack(qp, pkt->psn);
 }
@@ -485,6 +485,8 @@ static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	if (pkt->flags & RXO_OP_READ)
 		npkts = rxo_rc_packets(pkt->rdma_len, qp->mtu);
 	resp->epsn = rxo_psn_add(resp->epsn, npkts);
+	if (!(pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC)))
+		resp->ack_psn = pkt->psn;
 	resp->prev = pkt->flags;
 	resp->nak_sent = false;
 	if (!(pkt->flags & RXO_OP_LAST) || rxo_resp_message(qp, pkt))

@@ -22,9 +22,18 @@ struct rxo_res *rxo_resp_remember(struct rxo_qp *qp)
 	if (resp->res_next >= max_t(u32, qp->attr.max_dest_rd_atomic, 1))
 		resp->res_next = 0;
 	res = &resp->res[resp->res_next++];
+	/* The peer would not have asked for one more, had that not been answered. */
+	if (res->used && rxo_psn_diff(res->last_psn, resp->ack_psn) > 0)
+		resp->ack_psn = res->last_psn;
 	memset(res, 0, sizeof(*res));
 	res->used = true;
+	res->ack_psn = resp->ack_psn;
 	return res;
+}
+
+struct rxo_res *rxo_resp_newest(struct rxo_qp *qp)
+{
+	return &qp->resp.res[qp->resp.res_next - 1];
 }
 
 static struct rxo_res *rxo_resp_find(struct rxo_qp *qp, u32 psn)
@@ -39,7 +48,8 @@ static struct rxo_res *rxo_resp_find(struct rxo_qp *qp, u32 psn)
 	return NULL;
 }
 
-void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt)
+void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt,
+			 const struct rxo_res *res)
 {
 	struct rxo_resp *resp = &qp->resp;
 
@@ -49,6 +59,7 @@ void rxo_resp_read_begin(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	resp->read.copy = false;
 	resp->read.again = false;
 	resp->read.psn = pkt->psn;
+	resp->read.ack_psn = res->ack_psn;
 	resp->read.rkey = pkt->rkey;
 	resp->read.va = pkt->va;
 	resp->read.resid = pkt->rdma_len;
@@ -212,7 +223,7 @@ static void rxo_resp_duplicate_rd(struct rxo_qp *qp,
 	}
 	if (res->rkey == pkt->rkey &&
 	    rxo_range_contains(res->va, res->len, pkt->va, pkt->rdma_len)) {
-		rxo_resp_read_begin(qp, pkt);
+		rxo_resp_read_begin(qp, pkt, res);
 		qp->resp.read.copy = true;
 		qp->resp.read.again = pkt->psn != res->first_psn;
 	}
@@ -224,5 +235,5 @@ void rxo_resp_duplicate(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	if (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))
 		rxo_resp_duplicate_rd(qp, pkt);
 	else
-		rxo_ack(qp, rxo_psn_add(qp->resp.epsn, -1));
+		rxo_ack_again(qp, qp->resp.ack_psn);
 }

@@ -122,8 +122,8 @@ enum rxo_resp_kind rxo_rc_classify(const struct rxo_packet *pkt, u32 una,
 
 	if (!(pkt->flags & RXO_OP_RESP))
 		return RXO_RESP_IGNORE;
-	if (window && offset == RXO_PSN_MASK && pkt->flags & RXO_OP_ACK &&
-	    syndrome_is_ack(pkt->syndrome))
+	if (window && rxo_psn_diff(pkt->psn, una) < 0 &&
+	    pkt->flags & RXO_OP_ACK && syndrome_is_ack(pkt->syndrome))
 		return RXO_RESP_ALIVE;
 	if (offset >= window)
 		return RXO_RESP_IGNORE;

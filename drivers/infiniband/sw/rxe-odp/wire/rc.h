@@ -157,7 +157,7 @@ bool rxo_rc_read_covers(const struct rxo_packet *pkt, u32 psn, u32 mtu);
  *		    PSN failed for good, see rxo_nak_status()
  * @RXO_RESP_READ: carries bytes of a READ
  * @RXO_RESP_ATOMIC: carries an atomic's original value
- * @RXO_RESP_ALIVE: acknowledges once more what was acknowledged last, while
+ * @RXO_RESP_ALIVE: acknowledges once more what was acknowledged before, while
  *		    something is outstanding: the peer works on it
  */
 enum rxo_resp_kind {
