@@ -36,15 +36,20 @@ struct rxo_res *rxo_resp_newest(struct rxo_qp *qp)
 	return &qp->resp.res[qp->resp.res_next - 1];
 }
 
+/* The newest first: an old one may have the same PSNs, a round of all of them ago. */
 static struct rxo_res *rxo_resp_find(struct rxo_qp *qp, u32 psn)
 {
-	struct rxo_res *res = qp->resp.res;
-	int i;
+	struct rxo_resp *resp = &qp->resp;
+	struct rxo_res *res;
+	u32 i;
 
-	for (i = 0; i < RXO_MAX_RD_ATOMIC; i++, res++)
+	for (i = 1; i <= RXO_MAX_RD_ATOMIC; i++) {
+		res = &resp->res[(resp->res_next + RXO_MAX_RD_ATOMIC - i) %
+				 RXO_MAX_RD_ATOMIC];
 		if (res->used && rxo_psn_diff(psn, res->first_psn) >= 0 &&
 		    rxo_psn_diff(psn, res->last_psn) <= 0)
 			return res;
+	}
 	return NULL;
 }
 

@@ -78,9 +78,47 @@ static void resp_endless_send(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r->qp.state, IB_QPS_ERR);
 }
 
+/* A round of all PSNs ago another READ had these, and is still remembered. */
+static void resp_newest_copy(struct kunit *test)
+{
+	struct resp_env *r = resp_env_get(test, 0);
+	struct rxo_res res = {
+		.first_psn = RESP_PSN - 5,
+		.last_psn = RESP_PSN - 1,
+		.len = 5 * 256,
+		.used = true,
+	};
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_READ_REQUEST,
+		.pkey = RXO_PKEY_DEFAULT,
+		.psn = RESP_PSN - 5,
+		.rkey = 0x1d00,
+		.rdma_len = 5 * 256,
+	};
+	struct rxo_resp *resp = &r->qp.resp;
+	int newest;
+
+	for (newest = 0; newest < RXO_MAX_RD_ATOMIC; newest++) {
+		int next = (newest + 1) % RXO_MAX_RD_ATOMIC;
+
+		rxo_run_enter(&r->qp);
+		resp->read.copy = false;
+		resp->res[newest] = res;
+		resp->res[newest].rkey = pkt.rkey;
+		resp->res[next] = res;
+		/* As far as it goes, until it starts over. */
+		resp->res_next = newest + 1;
+		rxo_run_leave(&r->qp);
+		rxo_run_packet(&r->qp, rxo_env_packet(test, &pkt), &pkt);
+		KUNIT_EXPECT_TRUE(test, resp->read.copy);
+		resp->res[newest].used = false;
+	}
+}
+
 static struct kunit_case resp_cases[] = {
 	KUNIT_CASE(resp_longest_send),
 	KUNIT_CASE(resp_endless_send),
+	KUNIT_CASE(resp_newest_copy),
 	{}
 };
 
