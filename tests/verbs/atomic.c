@@ -138,6 +138,7 @@ static void answer_in_pieces(void)
 static void unaligned(void)
 {
 	struct qp_opt opt = opt_rc;
+	struct ibv_async_event ev;
 
 	opt.send_ops = IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD |
 		       IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP;
@@ -160,6 +161,8 @@ static void unaligned(void)
 		check(!ibv_wr_complete(qp), "posting");
 		wc_expect(p.a.scq, off, IBV_WC_REM_INV_REQ_ERR);
 		ep_await_state(&p.b, IBV_QPS_ERR);
+		event_expect(&p.nb, IBV_EVENT_QP_REQ_ERR, 1ull << IBV_EVENT_COMM_EST, &ev);
+		check(ev.element.qp == p.b.qp, "event of another QP");
 		buf_check(&r, "remote memory");
 	}
 	teardown();

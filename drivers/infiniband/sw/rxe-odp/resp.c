@@ -173,6 +173,15 @@ static bool rxo_resp_take_recv(struct rxo_qp *qp, u32 psn)
 	return true;
 }
 
+/* IBTA 10.10.2.3: no completion tells the process whose QP it is, so an event does. */
+static void rxo_resp_invalid(struct rxo_qp *qp, u32 psn)
+{
+	rxo_count(qp->dev, invalid_requests);
+	if (qp->transport == RXO_RC)
+		rxo_qp_event(qp, IB_EVENT_QP_REQ_ERR);
+	rxo_resp_refuse(qp, psn, RXO_NAK_INVALID_REQ);
+}
+
 /* More than the receive WQE has room for. */
 static void rxo_resp_too_long(struct rxo_qp *qp, u32 psn)
 {
@@ -295,8 +304,7 @@ static int rxo_resp_atomic(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	if (ret == -EAGAIN)
 		return ret;
 	if (ret == -EINVAL) {
-		rxo_count(qp->dev, invalid_requests);
-		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		rxo_resp_invalid(qp, pkt->psn);
 		return ret;
 	}
 	if (ret)
@@ -318,8 +326,7 @@ static int rxo_resp_read(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	u32 npkts = rxo_rc_packets(pkt->rdma_len, qp->mtu);
 
 	if (npkts > RXO_MAX_MSG_PSNS) {
-		rxo_count(qp->dev, invalid_requests);
-		rxo_resp_fail(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		rxo_resp_invalid(qp, pkt->psn);
 		return -EINVAL;
 	}
 	if (pkt->rdma_len) {
@@ -467,8 +474,7 @@ static int rxo_resp_request(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	if (!rxo_check_order(resp->prev, pkt->flags) ||
 	    !rxo_resp_allowed(qp, pkt->flags) ||
 	    !rxo_check_length(pkt, qp->mtu, resp->resid)) {
-		rxo_count(qp->dev, invalid_requests);
-		rxo_resp_refuse(qp, pkt->psn, RXO_NAK_INVALID_REQ);
+		rxo_resp_invalid(qp, pkt->psn);
 		return 0;
 	}
 	if (rxo_resp_needs_recv(pkt) && !rxo_resp_take_recv(qp, pkt->psn))
