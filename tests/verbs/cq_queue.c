@@ -198,6 +198,41 @@ static void overrun(void)
 		overrun_once();
 }
 
+/* A message that its receiver will never know of is no success of the sender's. */
+static void receives_overrun(void)
+{
+	struct qp_opt opt = opt_rc;
+	struct ibv_wc wc;
+	int n = 0;
+
+	setup(4);
+	ep_destroy(&p.a);
+	ep_destroy(&p.b);
+	ep_create(&p.a, &p.na, &opt);
+	opt.rcq = cq_new(&p.nb, 4);
+	ep_create(&p.b, &p.nb, &opt);
+	ep_join(&p.a, &p.b);
+	for (int i = 0; i < p.b.rcq->cqe + 2; i++)
+		q_recv(&p.b, i, &dst, 100 * i, 99);
+	do {
+		q_send(&p.a, n, &src, n, 99);
+		wc = wc_wait(p.a.scq);
+		if (wc.status == IBV_WC_SUCCESS)
+			buf_moved(&dst, 100 * n, &src, n, 99);
+	} while (wc.status == IBV_WC_SUCCESS && ++n < p.b.rcq->cqe + 2);
+	check(wc.status == IBV_WC_REM_OP_ERR, "%s", ibv_wc_status_str(wc.status));
+	check(n >= p.b.rcq->cqe, "%d of %d", n, p.b.rcq->cqe);
+	/* It has come, all the same. */
+	memcpy(dst.want + 100 * n, dst.map + 100 * n, 99);
+	for (int i = 0; i < n; i++)
+		wc_ok(p.b.rcq, i);
+	ep_await_state(&p.b, IBV_QPS_ERR);
+	ep_destroy(&p.b);
+	cq_free(opt.rcq);
+	ep_create(&p.b, &p.nb, &opt_rc);
+	teardown();
+}
+
 /* The send and the receive side of one QP, and both QPs, on one queue. */
 static void shared_by_all(void)
 {
@@ -239,5 +274,5 @@ static void shared_by_all(void)
 }
 
 TEST_MAIN(CASE(resize_with_entries), CASE(too_small_for_its_entries),
-	  CASE(resize_under_traffic), CASE(round_and_round), CASE(overrun),
+	  CASE(resize_under_traffic), CASE(round_and_round), CASE(overrun), CASE(receives_overrun),
 	  CASE(shared_by_all))

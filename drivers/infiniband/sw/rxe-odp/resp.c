@@ -30,18 +30,22 @@ static int rxo_resp_pop(struct rxo_qp *qp, struct rxo_recv *recv)
 			    rxo_rq_pop(&qp->rq, recv);
 }
 
-static void rxo_resp_post(struct rxo_qp *qp, struct ib_uverbs_wc *wc,
+/* Return: false if nobody will ever know, for the CQ has overflowed. */
+static bool rxo_resp_post(struct rxo_qp *qp, struct ib_uverbs_wc *wc,
 			  bool solicited)
 {
+	bool posted;
+
 	wc->wr_id = qp->resp.recv.wr_id;
 	wc->qp_num = qp->ib.qp_num;
 	wc->port_num = 1;
-	if (!rxo_cq_post(to_rxo_cq(qp->ib.recv_cq), wc, solicited) &&
-	    qp->state != IB_QPS_ERR) {
+	posted = rxo_cq_post(to_rxo_cq(qp->ib.recv_cq), wc, solicited);
+	if (!posted && qp->state != IB_QPS_ERR) {
 		rxo_qp_event(qp, IB_EVENT_QP_FATAL);
 		rxo_qp_error(qp);
 	}
 	qp->resp.have_recv = false;
+	return posted;
 }
 
 /* The receive WQE in use ends with an error. */
@@ -357,7 +361,10 @@ static int rxo_resp_execute(struct rxo_qp *qp, const struct rxo_packet *pkt,
 	return rxo_resp_send_data(qp, pkt, skb);
 }
 
-/* The message is here whole: tell the process, if a receive WQE was used. */
+/*
+ * The message is here whole: tell the process, if a receive WQE was used. Return: false if
+ * that fails, which is no success of the peer's either.
+ */
 static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
 {
 	struct rxo_resp *resp = &qp->resp;
@@ -397,8 +404,11 @@ static bool rxo_resp_message(struct rxo_qp *qp, const struct rxo_packet *pkt)
 		wc.wc_flags |= RXO_WC_WITH_INV;
 		wc.ex.invalidate_rkey = pkt->rkey;
 	}
-	rxo_resp_post(qp, &wc, pkt->se);
-	return true;
+	if (rxo_resp_post(qp, &wc, pkt->se))
+		return true;
+	if (qp->transport == RXO_RC)
+		rxo_nak(qp, pkt->psn, RXO_NAK_REM_OP);
+	return false;
 }
 
 /* Is it this request's turn? If not, it has been answered. */
