@@ -7,6 +7,7 @@
 
 #include "ops.h"
 #include "test.h"
+#include "wire.h"
 
 static struct pair p;
 static struct buf src, dst;
@@ -134,6 +135,49 @@ static void waits_for_the_receiver(void)
 	teardown();
 }
 
+/* The user changes his mind. */
+static void back_before_it_is_drained(void)
+{
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+
+	setup();
+	q_send(&p.a, 1, &src, 77, 3001);
+	drain(true);
+	check(!ibv_query_qp(p.a.qp, &attr, IBV_QP_STATE, &init), "ibv_query_qp");
+	check(attr.sq_draining, "not draining");
+	ep_set_state(&p.a, IBV_QPS_RTS);
+	check(!ibv_query_qp(p.a.qp, &attr, IBV_QP_STATE, &init), "ibv_query_qp");
+	check(!attr.sq_draining, "still draining");
+	q_recv(&p.b, 2, &dst, 4095, 3001);
+	wc_ok(p.b.rcq, 2);
+	wc_ok(p.a.scq, 1);
+	buf_moved(&dst, 4095, &src, 77, 3001);
+	teardown();
+}
+
+/* A READ that is under way may be asked for again, though no other may be begun. */
+static void no_more_reads(void)
+{
+	struct ibv_qp_attr attr = { .qp_state = IBV_QPS_SQD };
+	const long before = hw_counter(cfg.dev, "retransmits");
+	struct wire_end end;
+
+	setup();
+	wire_end_find(&end, &p.nb);
+	wire_netem(&end, "loss 100%");
+	q_rdma(&p.a, IBV_WR_RDMA_READ, 1, &src, 77, &dst, 4095, 3001);
+	drain(true);
+	check(!ibv_modify_qp(p.a.qp, &attr, IBV_QP_STATE | IBV_QP_MAX_QP_RD_ATOMIC),
+	      "no more READs");
+	wire_netem(&end, NULL);
+	wc_ok(p.a.scq, 1);
+	buf_moved(&src, 77, &dst, 4095, 3001);
+	check(hw_counter(cfg.dev, "retransmits") != before || before < 0, "nothing was lost");
+	await_drained();
+	teardown();
+}
+
 static void no_event_unless_asked(void)
 {
 	struct ibv_async_event ev;
@@ -165,5 +209,5 @@ static void still_receives(void)
 }
 
 TEST_MAIN(CASE(idle), CASE(posted_meanwhile_waits), CASE(in_the_middle),
-	  CASE(waits_for_the_receiver), CASE(no_event_unless_asked),
-	  CASE(still_receives))
+	  CASE(waits_for_the_receiver), CASE(back_before_it_is_drained),
+	  CASE(no_more_reads), CASE(no_event_unless_asked), CASE(still_receives))

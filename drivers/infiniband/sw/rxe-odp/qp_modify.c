@@ -234,6 +234,8 @@ static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 	default:
 		break;
 	}
+	if (state != IB_QPS_SQD)
+		qp->attr.sq_draining = 0;
 	qp->state = state;
 	qp->attr.qp_state = state;
 }

@@ -211,7 +211,8 @@ static u32 rxo_req_room(struct rxo_qp *qp, const struct rxo_swqe *wqe)
 	u32 end = req->psn;
 
 	if (rxo_swqe_is_rd_atomic(wqe)) {
-		if (req->rd_sent >= qp->attr.max_rd_atomic)
+		/* What was begun goes on, even if none may be begun any more. */
+		if (req->rd_sent >= max_t(u32, qp->attr.max_rd_atomic, 1))
 			return 0;
 		end = rxo_rc_read_end(wqe->first_psn, wqe->last_psn, req->psn);
 	}
