@@ -250,14 +250,15 @@ static void rxo_comp_refused(struct rxo_qp *qp)
 /*
  * Is it of what was asked for again? What is older is not: a wire that reorders has plenty
  * of it, and each would cost a retry. Without progress nothing is but the very response
- * that is missing.
+ * that is missing, which need not be a FIRST: rdma_rxe goes on with a MIDDLE.
  */
 static bool rxo_comp_begins(const struct rxo_qp *qp,
 			    const struct rxo_packet *pkt)
 {
+	s32 behind = rxo_psn_diff(pkt->psn, qp->req.retry_psn);
+
 	return pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC) &&
-	       pkt->flags & RXO_OP_FIRST &&
-	       rxo_psn_diff(pkt->psn, qp->req.retry_psn) >= 0 &&
+	       (pkt->flags & RXO_OP_FIRST ? behind >= 0 : !behind) &&
 	       rxo_psn_diff(pkt->psn, qp->req.una) <= 0;
 }
 

@@ -170,6 +170,19 @@ static void comp_asks_once(struct kunit *test)
 	}
 }
 
+/* rdma_rxe begins with what is missing, and calls it a MIDDLE: of a READ that is longer here. */
+static void comp_begins_in_the_midst(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	comp_answer(test, c, 1);
+	KUNIT_EXPECT_TRUE(test, c->qp.req.read_retry);
+	comp_give(test, c, RXO_READ_RESP_MIDDLE, 1, 0);
+	KUNIT_EXPECT_TRUE(test, c->qp.req.read_retry);
+	comp_give(test, c, RXO_READ_RESP_MIDDLE, 0, 0);
+	KUNIT_EXPECT_FALSE(test, c->qp.req.read_retry);
+}
+
 /* What is answered twice moves nothing the second time. */
 static void comp_doubled(struct kunit *test)
 {
@@ -346,6 +359,7 @@ static void comp_refused_early(struct kunit *test)
 
 static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_asks_once),
+	KUNIT_CASE(comp_begins_in_the_midst),
 	KUNIT_CASE(comp_doubled),
 	KUNIT_CASE(comp_unseen),
 	KUNIT_CASE(comp_unseen_junk),
