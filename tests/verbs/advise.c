@@ -371,7 +371,46 @@ static void ends_with_its_process(void)
 	      after, after - at_kill);
 }
 
+/* More than a process has workers. */
+#define PIECES_LEFT 1024
+#define PIECE_PAGES 64ul
+
+/* Who closes the device does not wait for what nobody can use any more. */
+static void dropped_when_closed(void)
+{
+	const long all = PIECES_LEFT * PIECE_PAGES;
+	long pages = pages_faulted();
+	long dropped = hw_counter(cfg.peer, "prefetches_dropped");
+	struct buf b = { .size = PIECES_LEFT * PIECE_PAGES * PAGE };
+	struct nic nic;
+
+	need_odp();
+	nic_open(&nic, cfg.peer);
+	b.map = mmap(NULL, b.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     -1, 0);
+	check(b.map != MAP_FAILED, "mmap: %s", strerror(errno));
+	madvise(b.map, b.size, MADV_NOHUGEPAGE);
+	buf_reg(&b, &nic, ACCESS_ALL);
+	for (size_t i = 0; i < PIECES_LEFT; i++) {
+		int ret = advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0,
+				 buf_addr(&b, i * PIECE_PAGES * PAGE),
+				 PIECE_PAGES * PAGE, b.lkey);
+
+		check(!ret, "ibv_advise_mr: %s", strerror(ret));
+	}
+	check(!ibv_dereg_mr(b.mr), "ibv_dereg_mr: %s", strerror(errno));
+	nic_close(&nic);
+	pages = pages_faulted() - pages;
+	check(!munmap(b.map, b.size), "munmap");
+	check(pages < all, "all of %ld pages came in", all);
+	if (dropped < 0)
+		skip("no such counter");
+	dropped = hw_counter(cfg.peer, "prefetches_dropped") - dropped;
+	check(dropped > 0 && dropped <= PIECES_LEFT, "%ld of %d dropped, %ld pages came in",
+	      dropped, PIECES_LEFT, pages);
+}
+
 TEST_MAIN(CASE(for_reading), CASE(for_writing), CASE(without_faults),
 	  CASE(in_the_background), CASE(arrives_in_the_background),
-	  CASE(ends_with_its_process), CASE(gone), CASE(several),
+	  CASE(ends_with_its_process), CASE(dropped_when_closed), CASE(gone), CASE(several),
 	  CASE(one_of_several_is_bad), CASE(errors), CASE(other_keys))

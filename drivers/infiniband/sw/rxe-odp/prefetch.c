@@ -15,6 +15,8 @@
  */
 struct rxo_prefetch {
 	struct work_struct work;
+	struct rxo_uctx *uctx;
+	struct list_head entry; /* in uctx->prefetches, under its prefetch_lock */
 	unsigned int flags; /* HMM_MIRROR_* */
 	u32 num;
 	struct {
@@ -24,6 +26,34 @@ struct rxo_prefetch {
 	} ranges[];
 };
 
+/* A closing device stops it in between; what is only looked up is no wait. */
+static size_t rxo_prefetch_chunk(unsigned long addr, size_t len,
+				 unsigned int flags)
+{
+	return flags & HMM_MIRROR_SNAPSHOT ?
+		       len :
+		       min(len, PMD_SIZE - (addr & ~PMD_MASK));
+}
+
+static int rxo_prefetch_range(struct rxo_prefetch *pf, u32 i)
+{
+	unsigned long addr = pf->ranges[i].addr;
+	size_t len = pf->ranges[i].len;
+	size_t chunk;
+	int err;
+
+	for (; len; addr += chunk, len -= chunk) {
+		if (READ_ONCE(pf->uctx->closing))
+			return -ECANCELED;
+		chunk = rxo_prefetch_chunk(addr, len, pf->flags);
+		err = hmm_mirror_fault(pf->ranges[i].mirror, addr, chunk,
+				       pf->flags);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* Every range is tried; the first error counts. */
 static int rxo_prefetch_fault(struct rxo_prefetch *pf)
 {
@@ -31,8 +61,9 @@ static int rxo_prefetch_fault(struct rxo_prefetch *pf)
 	u32 i;
 
 	for (i = 0; i < pf->num; i++) {
-		ret = hmm_mirror_fault(pf->ranges[i].mirror, pf->ranges[i].addr,
-				       pf->ranges[i].len, pf->flags);
+		ret = rxo_prefetch_range(pf, i);
+		if (ret == -ECANCELED)
+			return ret;
 		err = err ?: ret;
 	}
 	return err;
@@ -49,9 +80,59 @@ static void rxo_prefetch_work(struct work_struct *work)
 {
 	struct rxo_prefetch *pf =
 		container_of(work, struct rxo_prefetch, work);
+	struct rxo_uctx *uctx = pf->uctx;
+	bool mine;
 
-	rxo_prefetch_fault(pf);
-	rxo_prefetch_free(pf);
+	if (rxo_prefetch_fault(pf) == -ECANCELED)
+		rxo_count(to_rxo_dev(uctx->ib.device), prefetches_dropped);
+	spin_lock(&uctx->prefetch_lock);
+	mine = !uctx->closing;
+	if (mine)
+		list_del(&pf->entry);
+	spin_unlock(&uctx->prefetch_lock);
+	if (mine)
+		rxo_prefetch_free(pf);
+}
+
+/*
+ * A work that has begun may sleep for its page as long as that takes to come; who has
+ * not is taken off the queue, however many others are before it.
+ *
+ *	rxo_prefetch_end		worker
+ *	----------------		------
+ *	lock; closing; unlock
+ *					lock; closing: not mine [required]; unlock
+ *	cancel_work_sync: waits
+ *					returns, has not freed it
+ *	free
+ */
+void rxo_prefetch_end(struct rxo_uctx *uctx)
+{
+	struct rxo_prefetch *pf, *next;
+
+	spin_lock(&uctx->prefetch_lock);
+	WRITE_ONCE(uctx->closing, true);
+	spin_unlock(&uctx->prefetch_lock);
+	/* The list is ours from here on. */
+	list_for_each_entry_safe(pf, next, &uctx->prefetches, entry) {
+		if (cancel_work_sync(&pf->work))
+			rxo_count(to_rxo_dev(uctx->ib.device),
+				  prefetches_dropped);
+		list_del(&pf->entry);
+		rxo_prefetch_free(pf);
+		cond_resched();
+	}
+}
+
+static void rxo_prefetch_queue(struct rxo_prefetch *pf)
+{
+	struct rxo_uctx *uctx = pf->uctx;
+
+	INIT_WORK(&pf->work, rxo_prefetch_work);
+	spin_lock(&uctx->prefetch_lock);
+	list_add_tail(&pf->entry, &uctx->prefetches);
+	spin_unlock(&uctx->prefetch_lock);
+	queue_work(uctx->fault_wq, &pf->work);
 }
 
 static int rxo_prefetch_check(struct rxo_mr *mr, struct ib_pd *pd,
@@ -124,6 +205,7 @@ int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 	pf = kvzalloc(struct_size(pf, ranges, num), GFP_KERNEL_ACCOUNT);
 	if (!pf)
 		return -ENOMEM;
+	pf->uctx = to_rxo_uctx(pd->uobject->context);
 	pf->flags = kinds[advice];
 	for (i = 0; i < num && !ret; i++)
 		ret = rxo_prefetch_add(pf, pd, &sges[i]);
@@ -133,9 +215,7 @@ int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 	rxo_count(dev, prefetches);
 	trace_rxo_prefetch(dev, pf->flags, num, flags);
 	if (!(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
-		INIT_WORK(&pf->work, rxo_prefetch_work);
-		queue_work(to_rxo_uctx(pd->uobject->context)->fault_wq,
-			   &pf->work);
+		rxo_prefetch_queue(pf);
 		return 0;
 	}
 	ret = rxo_prefetch_fault(pf);

@@ -7,6 +7,7 @@
 
 #include <rdma/ib_verbs.h>
 
+struct rxo_uctx;
 struct uverbs_attr_bundle;
 
 /**
@@ -30,5 +31,15 @@ struct uverbs_attr_bundle;
 int rxo_prefetch(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		 u32 flags, struct ib_sge *sges, u32 num,
 		 struct uverbs_attr_bundle *attrs);
+
+/**
+ * rxo_prefetch_end() - the device is closed: drop what workers have not done
+ * @uctx: the context; nobody calls it any more
+ *
+ * Waits for no more than the page that a worker is about to bring, or the 2 MiB around it.
+ *
+ * Context: may sleep.
+ */
+void rxo_prefetch_end(struct rxo_uctx *uctx);
 
 #endif /* RXO_PREFETCH_H */

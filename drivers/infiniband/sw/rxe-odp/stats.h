@@ -64,7 +64,8 @@ struct rxo_dev;
 	op(sends_paused) /* ... before it sent more to who waits for it */    \
 	op(fault_retries) /* page gone again before it was used */            \
 	op(budget_yields) /* a run had to give the CPU away */                \
-	op(prefetches)
+	op(prefetches)                                                        \
+	op(prefetches_dropped) /* the device was closed before their end */
 
 enum rxo_counter {
 #define RXO_COUNTER_ENUM(name) RXO_CNT_##name,

@@ -15,12 +15,15 @@ int rxo_uctx_init(struct rxo_uctx *uctx)
 		rxo_quota_close(uctx->owner);
 		return -ENOMEM;
 	}
+	spin_lock_init(&uctx->prefetch_lock);
+	INIT_LIST_HEAD(&uctx->prefetches);
 	return 0;
 }
 
-/* QPs have cancelled their faults; what is waited for are prefetches. */
+/* QPs have cancelled their faults, and prefetches have ended. */
 void rxo_uctx_fini(struct rxo_uctx *uctx)
 {
+	WARN_ON(!list_empty(&uctx->prefetches));
 	destroy_workqueue(uctx->fault_wq);
 	if (uctx->mirror)
 		hmm_mirror_put(uctx->mirror);

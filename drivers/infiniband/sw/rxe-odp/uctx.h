@@ -8,6 +8,8 @@
 #ifndef RXO_UCTX_H
 #define RXO_UCTX_H
 
+#include <linux/list.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
@@ -22,6 +24,9 @@ struct rxo_owner;
  * @ib: what ib_core knows
  * @owner: of its objects, the process
  * @fault_wq: faults and prefetches
+ * @prefetch_lock: protects @prefetches, and @closing to write
+ * @prefetches: those that are left to workers; prefetch.c
+ * @closing: they stop, and stay on the list; read without a lock as well
  * @mirror: of the first who registered on-demand memory, set once: so it outlives its
  *	    MRs, and memory that is registered again and again is warm; or NULL
  */
@@ -29,6 +34,9 @@ struct rxo_uctx {
 	struct ib_ucontext ib;
 	struct rxo_owner *owner;
 	struct workqueue_struct *fault_wq;
+	spinlock_t prefetch_lock;
+	struct list_head prefetches;
+	bool closing;
 	struct hmm_mirror *mirror;
 };
 
@@ -37,7 +45,7 @@ static inline struct rxo_uctx *to_rxo_uctx(struct ib_ucontext *uctx)
 	return container_of(uctx, struct rxo_uctx, ib);
 }
 
-/* alloc_ucontext, dealloc_ucontext */
+/* alloc_ucontext; dealloc_ucontext, after rxo_prefetch_end() */
 int rxo_uctx_init(struct rxo_uctx *uctx);
 void rxo_uctx_fini(struct rxo_uctx *uctx);
 

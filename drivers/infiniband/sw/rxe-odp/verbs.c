@@ -47,6 +47,7 @@ static int rxo_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
 
 static void rxo_dealloc_ucontext(struct ib_ucontext *uctx)
 {
+	rxo_prefetch_end(to_rxo_uctx(uctx));
 	rxo_uctx_fini(to_rxo_uctx(uctx));
 }
 
