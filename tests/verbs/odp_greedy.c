@@ -4,7 +4,9 @@
  * but itself: others' pages do come.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,6 +75,77 @@ static void others_go_on(void)
 	do_read(&p.a, &l, 5, &r, 2 * PAGE + 7, 5 * PAGE + 1);
 	pair_end(&p, &l, &r);
 	/* And it can be killed all the same. */
+	child_kill(pid);
+}
+
+#define OPENS 4
+/* Of one process that wait for pages at a time. */
+#define WORKERS 256
+
+/* The kernel's that wait for something, whatever they do. */
+static int busy_workers(void)
+{
+	struct dirent *d;
+	DIR *dir = opendir("/proc");
+	char path[280], state;
+	int n = 0;
+
+	check(dir, "/proc");
+	while ((d = readdir(dir))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%s/stat", d->d_name);
+		f = *d->d_name >= '1' && *d->d_name <= '9' ? fopen(path, "r") : NULL;
+		/* Those that are idle say so: I. */
+		if (f && fscanf(f, "%*d (kworker/u%*[^)]) %c", &state) == 1)
+			n += state == 'D' || state == 'S';
+		if (f)
+			fclose(f);
+	}
+	closedir(dir);
+	return n;
+}
+
+static void opens_often(int ready)
+{
+	struct buf b, again[OPENS];
+	struct nic nic[OPENS];
+	int ret;
+
+	buf_new(&b, PAGES * PAGE);
+	buf_withhold(&b, O_CLOEXEC);
+	for (int i = 0; i < OPENS; i++) {
+		nic_open(&nic[i], cfg.peer);
+		again[i] = b;
+		buf_reg(&again[i], &nic[i], ACCESS_ALL);
+		for (int j = 0; j < WORKERS; j++) {
+			ret = advise(nic[i].pd, IBV_ADVISE_MR_ADVICE_PREFETCH, 0,
+				     buf_addr(&again[i], j % PAGES * PAGE), PAGE,
+				     again[i].lkey);
+			check(!ret, "prefetch %d: %s", j, strerror(ret));
+		}
+	}
+	check(write(ready, "", 1) == 1, "pipe");
+	pause();
+}
+
+/* However often a process opens the device, it has no more of the kernel's threads. */
+static void opens_share_workers(void)
+{
+	int busy, last = 0;
+	pid_t pid;
+
+	need_odp();
+	pid = start(opens_often);
+	for (;;) {
+		sleep_ms(500);
+		busy = busy_workers();
+		if (busy <= last)
+			break;
+		last = busy;
+	}
+	check(busy > WORKERS / 2 && busy < WORKERS + WORKERS / 2,
+	      "%d workers wait for %d prefetches", busy, OPENS * WORKERS);
 	child_kill(pid);
 }
 
@@ -155,4 +228,5 @@ static void killed_while_many_wait(void)
 	child_kill(pid);
 }
 
-TEST_MAIN(CASE(others_go_on), CASE(queues_are_bounded), CASE(killed_while_many_wait))
+TEST_MAIN(CASE(others_go_on), CASE(opens_share_workers), CASE(queues_are_bounded),
+	  CASE(killed_while_many_wait))

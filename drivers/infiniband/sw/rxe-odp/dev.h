@@ -23,6 +23,7 @@
 struct dentry;
 struct rxo_netns;
 
+#define RXO_MAX_CTX 8192
 #define RXO_MAX_SGE 32
 #define RXO_MAX_INLINE 512
 #define RXO_MAX_QP_WR 16383

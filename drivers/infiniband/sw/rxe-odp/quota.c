@@ -7,6 +7,7 @@
 #include "quota.h"
 
 static const u32 rxo_quota_max[RXO_KINDS] = {
+	[RXO_KIND_CTX] = RXO_MAX_CTX,
 	[RXO_KIND_PD] = RXO_MAX_PD,   [RXO_KIND_AH] = RXO_MAX_AH,
 	[RXO_KIND_CQ] = RXO_MAX_CQ,   [RXO_KIND_SRQ] = RXO_MAX_SRQ,
 	[RXO_KIND_QP] = RXO_MAX_QP,   [RXO_KIND_MR] = RXO_MAX_MR,
@@ -18,14 +19,14 @@ static const u32 rxo_quota_max[RXO_KINDS] = {
  * @quota: of the device
  * @entry: among its owners
  * @pid: the process; objects that a child inherits stay its parent's
- * @contexts: how often it has the device open
- * @has: objects of each kind
+ * @fault_wq: its workers; empty when it closes the device for the last time
+ * @has: objects of each kind; it is there as long as it has the device open
  */
 struct rxo_owner {
 	struct rxo_quota *quota;
 	struct list_head entry;
 	struct pid *pid;
-	u32 contexts;
+	struct workqueue_struct *fault_wq;
 	u32 has[RXO_KINDS];
 };
 
@@ -47,24 +48,76 @@ static struct rxo_owner *rxo_quota_find(struct rxo_quota *quota,
 	return NULL;
 }
 
+static int rxo_quota_count(struct rxo_owner *owner, enum rxo_kind kind)
+{
+	struct rxo_quota *quota = owner->quota;
+
+	lockdep_assert_held(&quota->lock);
+	if (owner->has[kind] >= rxo_quota_max[kind] - quota->given[kind])
+		return -ENOMEM;
+	owner->has[kind]++;
+	quota->given[kind]++;
+	return 0;
+}
+
+static struct rxo_owner *rxo_quota_new_owner(struct rxo_quota *quota)
+{
+	struct rxo_owner *owner = kzalloc(sizeof(*owner), GFP_KERNEL_ACCOUNT);
+
+	if (!owner)
+		return NULL;
+	owner->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
+					  RXO_QUOTA_FAULTS);
+	if (!owner->fault_wq) {
+		kfree(owner);
+		return NULL;
+	}
+	owner->quota = quota;
+	owner->pid = get_pid(task_tgid(current));
+	return owner;
+}
+
+static void rxo_quota_free_owner(struct rxo_owner *owner)
+{
+	destroy_workqueue(owner->fault_wq);
+	put_pid(owner->pid);
+	kfree(owner);
+}
+
+/*
+ * Return: the calling process, one opening more, which may be @new from now on; NULL if it
+ * is no owner yet and there is no @new; or ERR_PTR(-ENOMEM).
+ */
+static struct rxo_owner *rxo_quota_try_open(struct rxo_quota *quota,
+					    struct rxo_owner *new)
+{
+	struct rxo_owner *owner;
+	int err = 0;
+
+	spin_lock(&quota->lock);
+	owner = rxo_quota_find(quota, task_tgid(current)) ?: new;
+	if (owner)
+		err = rxo_quota_count(owner, RXO_KIND_CTX);
+	if (!err && new && owner == new)
+		list_add(&new->entry, &quota->owners);
+	spin_unlock(&quota->lock);
+	return err ? ERR_PTR(err) : owner;
+}
+
 struct rxo_owner *rxo_quota_open(struct rxo_quota *quota)
 {
-	struct rxo_owner *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
-	struct rxo_owner *owner;
+	struct rxo_owner *owner, *new;
 
+	owner = rxo_quota_try_open(quota, NULL);
+	if (owner)
+		return owner;
+	/* Not under the lock; another thread may be as far. */
+	new = rxo_quota_new_owner(quota);
 	if (!new)
-		return NULL;
-	spin_lock(&quota->lock);
-	owner = rxo_quota_find(quota, task_tgid(current));
-	if (!owner) {
-		new->quota = quota;
-		new->pid = get_pid(task_tgid(current));
-		list_add(&new->entry, &quota->owners);
-		swap(owner, new);
-	}
-	owner->contexts++;
-	spin_unlock(&quota->lock);
-	kfree(new);
+		return ERR_PTR(-ENOMEM);
+	owner = rxo_quota_try_open(quota, new);
+	if (owner != new)
+		rxo_quota_free_owner(new);
 	return owner;
 }
 
@@ -75,7 +128,8 @@ void rxo_quota_close(struct rxo_owner *owner)
 	int i;
 
 	spin_lock(&quota->lock);
-	last = !--owner->contexts;
+	quota->given[RXO_KIND_CTX]--;
+	last = !--owner->has[RXO_KIND_CTX];
 	if (last)
 		list_del(&owner->entry);
 	spin_unlock(&quota->lock);
@@ -83,25 +137,23 @@ void rxo_quota_close(struct rxo_owner *owner)
 		return;
 	for (i = 0; i < RXO_KINDS; i++)
 		WARN_ON(owner->has[i]);
-	put_pid(owner->pid);
-	kfree(owner);
+	rxo_quota_free_owner(owner);
+}
+
+struct workqueue_struct *rxo_quota_fault_wq(const struct rxo_owner *owner)
+{
+	return owner->fault_wq;
 }
 
 int rxo_quota_take(struct rxo_owner *owner, enum rxo_kind kind)
 {
-	struct rxo_quota *quota;
-	int ret = -ENOMEM;
+	int ret;
 
 	if (!owner)
 		return 0;
-	quota = owner->quota;
-	spin_lock(&quota->lock);
-	if (owner->has[kind] < rxo_quota_max[kind] - quota->given[kind]) {
-		owner->has[kind]++;
-		quota->given[kind]++;
-		ret = 0;
-	}
-	spin_unlock(&quota->lock);
+	spin_lock(&owner->quota->lock);
+	ret = rxo_quota_count(owner, kind);
+	spin_unlock(&owner->quota->lock);
 	return ret;
 }
 

@@ -4,6 +4,11 @@
  * memory of most of them on nobody's account, so their number has an end. And so that no
  * process reaches it for all the others, none may have more of a kind than it leaves:
  * the first to be greedy gets a half, the next one a quarter, and there is always some.
+ *
+ * And a process's workers: faults sleep as long as a page takes, which the process may
+ * decide (userfaultfd), and a work queue runs so many works at a time. With one of its
+ * own, whose pages never come holds up nobody but itself; and with one only, however
+ * often it opens the device, it has no more of the kernel's threads than that.
  */
 #ifndef RXO_QUOTA_H
 #define RXO_QUOTA_H
@@ -11,8 +16,13 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
+
+/* Faults and prefetches of one process that run at a time. */
+#define RXO_QUOTA_FAULTS 256
 
 enum rxo_kind {
+	RXO_KIND_CTX, /* the device opened once; taken and given by open and close */
 	RXO_KIND_PD,
 	RXO_KIND_AH,
 	RXO_KIND_CQ,
@@ -44,17 +54,27 @@ void rxo_quota_init(struct rxo_quota *quota);
  * @quota: the device's
  *
  * Context: may sleep.
- * Return: whose objects are to be counted, for rxo_quota_close(); or NULL.
+ * Return: whose objects are to be counted, for rxo_quota_close(); or
+ * ERR_PTR(-ENOMEM): no memory, or the process has it open too often.
  */
 struct rxo_owner *rxo_quota_open(struct rxo_quota *quota);
 
 /**
  * rxo_quota_close() - what was opened is closed, and has no objects any more
- * @owner: from rxo_quota_open()
+ * @owner: from rxo_quota_open(); what was queued for this opening has been waited for
  *
  * Context: may sleep.
  */
 void rxo_quota_close(struct rxo_owner *owner);
+
+/**
+ * rxo_quota_fault_wq() - the process's workers
+ * @owner: the process
+ *
+ * Context: any.
+ * Return: a work queue that is there until the last rxo_quota_close().
+ */
+struct workqueue_struct *rxo_quota_fault_wq(const struct rxo_owner *owner);
 
 /**
  * rxo_quota_take() - one object more

@@ -7,14 +7,9 @@
 int rxo_uctx_init(struct rxo_uctx *uctx)
 {
 	uctx->owner = rxo_quota_open(&to_rxo_dev(uctx->ib.device)->quota);
-	if (!uctx->owner)
-		return -ENOMEM;
-	uctx->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
-					 RXO_UCTX_FAULTS);
-	if (!uctx->fault_wq) {
-		rxo_quota_close(uctx->owner);
-		return -ENOMEM;
-	}
+	if (IS_ERR(uctx->owner))
+		return PTR_ERR(uctx->owner);
+	uctx->fault_wq = rxo_quota_fault_wq(uctx->owner);
 	spin_lock_init(&uctx->prefetch_lock);
 	INIT_LIST_HEAD(&uctx->prefetches);
 	return 0;
@@ -24,7 +19,6 @@ int rxo_uctx_init(struct rxo_uctx *uctx)
 void rxo_uctx_fini(struct rxo_uctx *uctx)
 {
 	WARN_ON(!list_empty(&uctx->prefetches));
-	destroy_workqueue(uctx->fault_wq);
 	if (uctx->mirror)
 		hmm_mirror_put(uctx->mirror);
 	rxo_quota_close(uctx->owner);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A process's open device, and what it has to itself: faults sleep as long as a
- * page takes, which the process may decide (userfaultfd), and a work queue runs
- * so many works at a time. With one of its own, whose pages never come holds up
- * nobody but itself.
+ * A process's open device.
  */
 #ifndef RXO_UCTX_H
 #define RXO_UCTX_H
@@ -16,14 +13,11 @@
 struct hmm_mirror;
 struct rxo_owner;
 
-/* Faults and prefetches of one process that run at a time. */
-#define RXO_UCTX_FAULTS 256
-
 /**
  * struct rxo_uctx - a process's open device
  * @ib: what ib_core knows
  * @owner: of its objects, the process
- * @fault_wq: faults and prefetches
+ * @fault_wq: faults and prefetches; the owner's
  * @prefetch_lock: protects @prefetches, and @closing to write
  * @prefetches: those that are left to workers; prefetch.c
  * @closing: they stop, and stay on the list; read without a lock as well
