@@ -68,6 +68,12 @@
 #define HMM_REAP_UNSEEN BIT(0) /* a window has gone */
 #define HMM_REAP_UNMAPPED BIT(1) /* a mapping has */
 
+/*
+ * Windows that count what happens to a leaf, at most: one for each page, and as many that
+ * overlap. So it takes about as long as the leaf itself.
+ */
+#define HMM_WINDOWS_COUNTED (2 * HMM_LEAF_PAGES)
+
 static inline unsigned long hmm_entry_pfn(unsigned long entry)
 {
 	return entry >> HMM_ENTRY_SHIFT;

@@ -51,16 +51,26 @@ static unsigned long hmm_window_share(const struct hmm_mirror_window *window,
 	return min(pages, last - start + 1);
 }
 
+/*
+ * A process may register the same page half a million times, and this runs in its
+ * neighbours' notifiers too, with whatever locks they hold. So it has an end, and those
+ * windows that were there first count.
+ */
 void hmm_window_count(struct hmm_mirror *mirror, unsigned long start,
 		      unsigned long last, unsigned long pages, bool gone)
 {
 	struct hmm_mirror_window *window;
 	struct interval_tree_node *node;
+	unsigned int counted = 0;
 	unsigned long share;
 
 	spin_lock(&mirror->window_lock);
 	for (node = interval_tree_iter_first(&mirror->windows, start, last);
 	     node; node = interval_tree_iter_next(node, start, last)) {
+		if (counted++ == HMM_WINDOWS_COUNTED) {
+			hmm_stat_inc(mirror, counts_cut);
+			break;
+		}
 		window = container_of(node, struct hmm_mirror_window, node);
 		share = hmm_window_share(window, start, last, pages);
 		if (gone) {

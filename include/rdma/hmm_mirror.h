@@ -47,6 +47,7 @@ struct shrinker;
 	op(invalidations)    /* notifier callbacks that hit a region */       \
 	op(pages_invalidated) /* entries taken away, in PAGE_SIZE units */    \
 	op(pages_shrunk)     /* ... and by the shrinker */                    \
+	op(counts_cut)       /* changes not counted by all windows there */   \
 	op(misses)           /* lookups that found nothing usable */          \
 	op(regions)          /* 64 MiB regions that exist now */              \
 	op(tables)           /* 512-entry tables that exist now */
@@ -97,7 +98,8 @@ struct hmm_mirror_run {
  * @invalidations_handled: notifications that took them
  * @node: private
  *
- * Windows of one mirror may overlap: what happens to a page happens to all of them.
+ * Windows of one mirror may overlap: what happens to a page happens to all of them. But
+ * of those in the same 2 MiB not more than twice as many count as that has pages.
  */
 struct hmm_mirror_window {
 	atomic64_t faults;

@@ -99,6 +99,53 @@ static void faults_and_invalidations(void)
 	teardown();
 }
 
+/* How many MRs of the device have counted that, at least once. */
+static unsigned int how_many(const char *name)
+{
+	unsigned int n = 0;
+	char cmd[256];
+	FILE *f;
+
+	snprintf(cmd, sizeof(cmd),
+		 "rdma -j statistic show mr | tr '{' '\\n' | grep '\"%s\",\"mrn\"' | "
+		 "grep -c '\"%s\":[1-9]'",
+		 p.nb.name, name);
+	f = popen(cmd, "r");
+	check(f && fscanf(f, "%u", &n) == 1, "popen: %s", strerror(errno));
+	pclose(f);
+	return n;
+}
+
+#define OVER 64
+
+/* As many as anybody has over the same memory, and each counts. */
+static void overlapping(void)
+{
+	long cut = hw_counter(cfg.peer, "odp_counts_cut");
+	struct ibv_mr *mr[OVER];
+	unsigned int before;
+
+	setup();
+	before = how_many("page_invalidations");
+	for (int i = 0; i < OVER; i++) {
+		mr[i] = mr_try(&p.nb, r.map + (i % 4) * PAGE, (5 + i % 9) * PAGE,
+			       (uintptr_t)r.map, ACCESS_ALL, cfg.mode);
+		check(mr[i], "MR %d: %s", i, strerror(errno));
+	}
+	do_write(&p.a, &l, 77, &r, 4 * PAGE + 1, 99);
+	check(how_many("page_faults") >= OVER + 1, "%u MRs count a fault",
+	      how_many("page_faults"));
+	check(!madvise(r.map + 4 * PAGE, PAGE, MADV_DONTNEED), "madvise: %s",
+	      strerror(errno));
+	memset(r.want + 4 * PAGE, 0, PAGE);
+	check(how_many("page_invalidations") == before + OVER + 1,
+	      "%u MRs count an invalidation", how_many("page_invalidations"));
+	check(hw_counter(cfg.peer, "odp_counts_cut") == cut, "of 64 MRs not all count");
+	for (int i = 0; i < OVER; i++)
+		check(!ibv_dereg_mr(mr[i]), "ibv_dereg_mr: %s", strerror(errno));
+	teardown();
+}
+
 /*
  * Page after page, each a message of its own: the faults are far fewer than the
  * pages, all of which the process has touched, and each holds what was sent.
@@ -117,4 +164,4 @@ static void stream(void)
 	teardown();
 }
 
-TEST_MAIN(CASE(faults_and_invalidations), CASE(stream))
+TEST_MAIN(CASE(faults_and_invalidations), CASE(overlapping), CASE(stream))
