@@ -86,10 +86,14 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 {
 	struct rxo_dev *dev = to_rxo_dev(pd->device);
 	bool odp = access & IB_ACCESS_ON_DEMAND;
+	struct rxo_uctx *uctx;
 	struct rxo_mr *mr;
 	u64 end;
 	int ret;
 
+	if (!pd->uobject)
+		return ERR_PTR(-EOPNOTSUPP);
+	uctx = to_rxo_uctx(pd->uobject->context);
 	/* The mirror takes pages of any size, so this asks nothing of it. */
 	if (odp && len != U64_MAX)
 		access &= ~IB_ACCESS_HUGETLB;
@@ -114,13 +118,17 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 	mr->ib.device = pd->device;
 	mr->ib.pd = pd;
 	atomic_set(&mr->windows, 0);
+	mr->owner = uctx->owner;
+	ret = rxo_quota_take(mr->owner, RXO_KIND_MR);
+	if (ret)
+		goto free_mr;
 
 	if (odp || READ_ONCE(unpinned))
-		ret = rxo_mr_mirror(mr, dev, to_rxo_uctx(pd->uobject->context));
+		ret = rxo_mr_mirror(mr, dev, uctx);
 	else
 		ret = rxo_mr_pin(mr, pd->device);
 	if (ret)
-		goto free_mr;
+		goto give;
 
 	ret = rxo_key_init(dev, &mr->key, RXO_KEY_MR);
 	if (ret)
@@ -131,6 +139,8 @@ struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 
 release_memory:
 	rxo_mr_release_memory(mr);
+give:
+	rxo_quota_give(mr->owner, RXO_KIND_MR);
 free_mr:
 	kfree(mr);
 	return ERR_PTR(ret);
@@ -143,6 +153,7 @@ int rxo_mr_destroy(struct rxo_mr *mr)
 		return -EBUSY;
 	rxo_key_kill(to_rxo_dev(mr->ib.device), &mr->key);
 	rxo_mr_release_memory(mr);
+	rxo_quota_give(mr->owner, RXO_KIND_MR);
 	kfree(mr);
 	return 0;
 }

@@ -61,16 +61,18 @@ static inline struct rxo_mr *to_rxo_mr(struct ib_mr *ibmr)
 
 /**
  * rxo_mr_create() - register memory of the calling process
- * @pd: protection domain
+ * @pd: protection domain; whose it is counted as is the process that has it, as not all
+ *	kernels pass down who calls
  * @va: first address
  * @len: bytes, at least 1; U64_MAX with @va 0 for all the address space
  * @iova: what @va is called on the wire; @iova + @len does not wrap
  * @access: IB_ACCESS_*; IB_ACCESS_ON_DEMAND leaves the pages alone
  *
  * Context: may sleep.
- * Return: a region or ERR_PTR: -EINVAL, -EOPNOTSUPP, -ENOMEM, and for pinned
- * memory what ib_umem_get() says (-EFAULT, -ENOMEM at RLIMIT_MEMLOCK); -EFAULT also
- * where memory is left unpinned that could not be pinned, as nothing is mapped.
+ * Return: a region or ERR_PTR: -EINVAL, -EOPNOTSUPP (also where @pd is the kernel's),
+ * -ENOMEM (also where the process has too many), and for pinned memory what
+ * ib_umem_get() says (-EFAULT, -ENOMEM at RLIMIT_MEMLOCK); -EFAULT also where memory is
+ * left unpinned that could not be pinned, as nothing is mapped.
  */
 struct rxo_mr *rxo_mr_create(struct ib_pd *pd, u64 va, u64 len, u64 iova,
 			     int access);

@@ -266,31 +266,14 @@ static struct ib_mr *rxo_reg_user_mr(struct ib_pd *ibpd, u64 start, u64 length,
 				     u64 iova, int access,
 				     RXO_COMPAT_DMAH_ARG struct ib_udata *udata)
 {
-	struct rxo_owner *owner;
-	struct rxo_mr *mr;
-	int ret;
+	struct rxo_mr *mr = rxo_mr_create(ibpd, start, length, iova, access);
 
-	ret = rxo_take(&owner, udata, RXO_KIND_MR);
-	if (ret)
-		return ERR_PTR(ret);
-	mr = rxo_mr_create(ibpd, start, length, iova, access);
-	if (IS_ERR(mr)) {
-		rxo_quota_give(owner, RXO_KIND_MR);
-		return ERR_CAST(mr);
-	}
-	mr->owner = owner;
-	return &mr->ib;
+	return IS_ERR(mr) ? ERR_CAST(mr) : &mr->ib;
 }
 
 static int rxo_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 {
-	struct rxo_owner *owner = to_rxo_mr(ibmr)->owner;
-	int ret;
-
-	ret = rxo_mr_destroy(to_rxo_mr(ibmr));
-	if (!ret)
-		rxo_quota_give(owner, RXO_KIND_MR);
-	return ret;
+	return rxo_mr_destroy(to_rxo_mr(ibmr));
 }
 
 static int rxo_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)

@@ -4,7 +4,9 @@
  */
 #include <linux/slab.h>
 
+#include "../mr.h"
 #include "../quota.h"
+#include "../uctx.h"
 #include "env.h"
 
 static const u32 quota_max[RXO_KINDS] = {
@@ -81,9 +83,40 @@ static void quota_one_process(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, list_empty(&quota->owners));
 }
 
+/*
+ * A region counts whoever makes it, with what call: one too many is refused, and what
+ * comes to nothing for another reason, as here a thread has no memory, does not count.
+ */
+static void quota_regions(struct kunit *test)
+{
+	struct rxo_env *env = test->priv;
+	struct rxo_quota *quota = &env->dev.quota;
+	struct rxo_uctx uctx = { .owner = rxo_quota_open(quota) };
+	struct ib_uobject uobject = { .context = &uctx.ib };
+	struct ib_pd pd = { .device = &env->dev.ib, .uobject = &uobject };
+	struct rxo_mr *mr;
+	u32 n;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(uctx.owner));
+	n = quota_take_all(uctx.owner, RXO_KIND_MR);
+	mr = rxo_mr_create(&pd, PAGE_SIZE, 1, 0, IB_ACCESS_ON_DEMAND);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(mr), -ENOMEM);
+	rxo_quota_give(uctx.owner, RXO_KIND_MR);
+	mr = rxo_mr_create(&pd, PAGE_SIZE, 1, 0, IB_ACCESS_ON_DEMAND);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(mr), -EINVAL);
+	KUNIT_EXPECT_EQ(test, quota->given[RXO_KIND_MR], n - 1);
+	quota_give_all(uctx.owner, RXO_KIND_MR, n - 1);
+	rxo_quota_close(uctx.owner);
+	/* Nor is there any for the kernel. */
+	pd.uobject = NULL;
+	mr = rxo_mr_create(&pd, PAGE_SIZE, 1, 0, IB_ACCESS_ON_DEMAND);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(mr), -EOPNOTSUPP);
+}
+
 static struct kunit_case quota_cases[] = {
 	KUNIT_CASE(quota_opens),
 	KUNIT_CASE(quota_one_process),
+	KUNIT_CASE(quota_regions),
 	{}
 };
 
