@@ -11,9 +11,9 @@
  * Memory order. Steps are interleaved as if memory were sequentially consistent.
  * The code may be seen so because it shares under run.lock, but for:
  *  - park->state, release and acquire; BUG_PARK_PLAIN_STORE is without;
- *  - looks without the lock, at the queue, the ring, run->entering and the timer's
- *    state. They may see an old value until the runner takes run.lock again after
- *    the change; so they may here, see "stale";
+ *  - looks without the lock, at the queue, the ring, run->entering, run->events and
+ *    the timer's state. They may see an old value until the runner takes run.lock
+ *    again after the change; so they may here, see "stale";
  *  - queue_work() and hrtimer_start(): what is before them is before the function.
  *
  * The QP has two sides here. One receives packets, misses and parks; one sends what
@@ -354,8 +354,8 @@ inline rxo_run()
 				wake_up()
 #endif
 			}
-		/* Nobody enters, or the look is stale. */
-		:: more && !budget ->
+		/* Nobody enters, or the look is stale; so may be that at the events. */
+		:: (more || events) && !budget ->
 			more = false;
 			stop = true;
 			/* Ownership goes with it: queue_work() */

@@ -124,7 +124,9 @@ static void rxo_run(struct rxo_qp *qp)
 			rxo_run_pause(qp);
 			return;
 		}
-		if (more && budget <= 0 && !READ_ONCE(qp->run.entering)) {
+		/* Others may bring events for ever, and never more than a step. */
+		if (budget <= 0 && (more || READ_ONCE(qp->run.events)) &&
+		    !READ_ONCE(qp->run.entering)) {
 			/* Ownership goes with it. */
 			rxo_count(qp->dev, budget_yields);
 			queue_work(qp->dev->run_wq, &qp->run.work);

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What one QP may take from the others, and from the CPU. As in run_test.c, what a
+ * packet does when it is freed runs in a step, as the runner, and is the test's.
+ */
+#include <linux/delay.h>
+#include <linux/interrupt.h>
+
+#include "../compat/compat.h"
+#include "../cq.h"
+#include "../qp.h"
+#include "../run.h"
+#include "../wire/packet.h"
+#include "env.h"
+
+/* As run.c says. */
+#define RUN_BATCH 16
+#define RUN_BUDGET 256
+
+struct budget_env {
+	struct rxo_env *env;
+	struct rxo_qp qp;
+	struct rxo_cq cq;
+	struct tasklet_struct tasklet;
+	atomic_t steps;
+	atomic_t in_caller; /* of these, in @caller */
+	struct task_struct *caller;
+	/* The runner's: */
+	unsigned int follow; /* packets that follow, each from a softirq after its step */
+};
+
+static void budget_give(struct budget_env *b);
+
+static void budget_tasklet(struct tasklet_struct *tasklet)
+{
+	budget_give(container_of(tasklet, struct budget_env, tasklet));
+}
+
+static void budget_env_fini(void *arg)
+{
+	struct budget_env *b = arg;
+
+	rxo_run_enter(&b->qp);
+	b->follow = 0;
+	rxo_run_leave(&b->qp);
+	tasklet_kill(&b->tasklet);
+}
+
+static struct budget_env *budget_env_get(struct kunit *test)
+{
+	struct budget_env *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, b);
+	b->env = test->priv;
+	rxo_env_qp(b->env, &b->qp, &b->cq);
+	tasklet_setup(&b->tasklet, budget_tasklet);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, budget_env_fini, b));
+	return b;
+}
+
+/* The runner has come to a packet. */
+static void budget_step(struct sk_buff *skb)
+{
+	struct budget_env *b = *(struct budget_env **)skb->cb;
+
+	if (current == b->caller && !in_serving_softirq())
+		atomic_inc(&b->in_caller);
+	if (b->follow) {
+		b->follow--;
+		/* Bottom halves are disabled: it runs when the batch is over. */
+		tasklet_schedule(&b->tasklet);
+	}
+	atomic_inc(&b->steps);
+}
+
+static void budget_give(struct budget_env *b)
+{
+	const struct rxo_packet pkt = { .flags = RXO_OP_REQ };
+	struct sk_buff *skb = rxo_env_skb();
+
+	if (!skb)
+		return;
+	*(struct budget_env **)skb->cb = b;
+	skb->destructor = budget_step;
+	rxo_run_packet(&b->qp, skb, &pkt);
+}
+
+/* The time is a limit for what hangs, not for what is slow. */
+static void budget_await(struct kunit *test, struct budget_env *b, int steps)
+{
+	unsigned long end = jiffies + 60 * HZ;
+
+	while (atomic_read(&b->steps) < steps && time_before(jiffies, end))
+		usleep_range(100, 1000);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->steps), steps);
+}
+
+/* What comes one by one, so that there is never more to do, is within the budget too. */
+static void budget_events(struct kunit *test)
+{
+	struct budget_env *b = budget_env_get(test);
+
+	b->follow = 10 * RUN_BUDGET;
+	b->caller = current;
+	budget_give(b);
+	KUNIT_EXPECT_LE(test, atomic_read(&b->in_caller),
+			RUN_BUDGET + RUN_BATCH);
+	budget_await(test, b, 10 * RUN_BUDGET + 1);
+	KUNIT_EXPECT_GE(test, rxo_env_count(b->env, RXO_CNT_budget_yields), 9);
+}
+
+static struct kunit_case budget_cases[] = {
+	KUNIT_CASE(budget_events),
+	{}
+};
+
+static struct kunit_suite budget_suite = {
+	.name = "rxo_budget",
+	.init = rxo_env_init,
+	.test_cases = budget_cases,
+};
+
+kunit_test_suite(budget_suite);
