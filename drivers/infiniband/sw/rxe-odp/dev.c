@@ -278,12 +278,7 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats)
 		goto dealloc;
-	/*
-	 * On the CPU that spent the budget: packets over loopback and veth wait in a
-	 * backlog of each CPU, and another one would send its own past them.
-	 */
-	dev->run_wq = alloc_workqueue("rxe_odp_run",
-				      WQ_PERCPU | WQ_CPU_INTENSIVE, 0);
+	dev->run_wq = rxo_run_alloc_wq("rxe_odp_run");
 	if (!dev->run_wq)
 		goto free_stats;
 

@@ -55,7 +55,7 @@ struct rxo_netns;
  * @queues_lock: protects @cqs and @srqs, and their rings from going
  * @cqs: completion queues, for who looks at the device
  * @srqs: shared receive queues, likewise
- * @run_wq: what is left when a run's budget is spent; never sleeps
+ * @run_wq: what is left when a run's budget is spent; see rxo_run_alloc_wq()
  * @queued: packets that wait for QPs, beyond those that each queue has for itself
  * @max_queued: of these; a 16th of the machine's memory if all are large
  * @waiting: QPs that tell their peers that they wait for a page

@@ -135,6 +135,20 @@ static void rxo_run(struct rxo_qp *qp)
 	} while (!rxo_run_stop(qp, more));
 }
 
+/*
+ * On the CPU that spent the budget: packets over loopback and veth wait in a backlog of
+ * each CPU, and another one would send its own past them.
+ *
+ * There one rest after another, in turn: else each has a thread of its own, and hundreds
+ * of them that always have something to do leave a process a share among hundreds.
+ * None can wait for another: a run does not sleep and waits for no QP, and who does, to
+ * enter it, is a verb, never on this queue.
+ */
+struct workqueue_struct *rxo_run_alloc_wq(const char *name)
+{
+	return alloc_workqueue("%s", WQ_PERCPU | WQ_CPU_INTENSIVE, 1, name);
+}
+
 static void rxo_run_work(struct work_struct *work)
 {
 	struct rxo_qp *qp = container_of(work, struct rxo_qp, run.work);

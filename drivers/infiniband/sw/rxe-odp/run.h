@@ -72,6 +72,15 @@ struct rxo_run {
 	struct hrtimer later;
 };
 
+/**
+ * rxo_run_alloc_wq() - make the queue that the rests of runs go to, for a device
+ * @name: of the queue
+ *
+ * Context: may sleep.
+ * Return: to be destroyed when the device has no QP any more; or NULL.
+ */
+struct workqueue_struct *rxo_run_alloc_wq(const char *name);
+
 void rxo_run_init(struct rxo_qp *qp);
 
 /**

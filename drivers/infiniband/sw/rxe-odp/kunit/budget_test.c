@@ -27,6 +27,15 @@ struct budget_env {
 	struct task_struct *caller;
 	/* The runner's: */
 	unsigned int follow; /* packets that follow, each from a softirq after its step */
+	unsigned int chain; /* packets that follow, each from within its step */
+	struct budget_turns *turns; /* of all QPs whose steps take their time */
+};
+
+/* Steps of QPs that take turns in workers, all on one CPU. */
+struct budget_turns {
+	struct budget_env *last; /* who did the last step */
+	unsigned int steps; /* since it is that one */
+	unsigned int cut; /* turns that ended in the midst of a budget */
 };
 
 static void budget_give(struct budget_env *b);
@@ -42,6 +51,7 @@ static void budget_env_fini(void *arg)
 
 	rxo_run_enter(&b->qp);
 	b->follow = 0;
+	b->chain = 0;
 	rxo_run_leave(&b->qp);
 	tasklet_kill(&b->tasklet);
 }
@@ -59,6 +69,22 @@ static struct budget_env *budget_env_get(struct kunit *test)
 	return b;
 }
 
+static void budget_turn(struct budget_env *b)
+{
+	struct budget_turns *turns = b->turns;
+
+	/* So that a budget takes longer than the scheduler lets anybody run. */
+	udelay(50);
+	if (!(current->flags & PF_WQ_WORKER))
+		return;
+	if (turns->last != b) {
+		turns->cut += turns->steps % RUN_BUDGET != 0;
+		turns->last = b;
+		turns->steps = 0;
+	}
+	turns->steps++;
+}
+
 /* The runner has come to a packet. */
 static void budget_step(struct sk_buff *skb)
 {
@@ -66,6 +92,12 @@ static void budget_step(struct sk_buff *skb)
 
 	if (current == b->caller && !in_serving_softirq())
 		atomic_inc(&b->in_caller);
+	if (b->turns)
+		budget_turn(b);
+	if (b->chain) {
+		b->chain--;
+		budget_give(b);
+	}
 	if (b->follow) {
 		b->follow--;
 		/* Bottom halves are disabled: it runs when the batch is over. */
@@ -110,8 +142,34 @@ static void budget_events(struct kunit *test)
 	KUNIT_EXPECT_GE(test, rxo_env_count(b->env, RXO_CNT_budget_yields), 9);
 }
 
+/* In workers one QP's turn is not cut short by another's, and nobody has two in a row. */
+static void budget_in_turn(struct kunit *test)
+{
+	struct budget_env *b[4];
+	struct budget_turns *turns;
+	unsigned int i;
+
+	turns = kunit_kzalloc(test, sizeof(*turns), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, turns);
+	for (i = 0; i < ARRAY_SIZE(b); i++) {
+		b[i] = budget_env_get(test);
+		b[i]->chain = 4 * RUN_BUDGET - 1;
+		b[i]->turns = turns;
+	}
+	/* All of it on this CPU. */
+	migrate_disable();
+	for (i = 0; i < ARRAY_SIZE(b); i++)
+		budget_give(b[i]);
+	migrate_enable();
+	for (i = 0; i < ARRAY_SIZE(b); i++)
+		budget_await(test, b[i], 4 * RUN_BUDGET);
+	KUNIT_EXPECT_EQ(test, turns->cut, 0);
+	KUNIT_EXPECT_LE(test, turns->steps, RUN_BUDGET);
+}
+
 static struct kunit_case budget_cases[] = {
 	KUNIT_CASE(budget_events),
+	KUNIT_CASE(budget_in_turn),
 	{}
 };
 

@@ -5,6 +5,7 @@
 
 #include "../cq.h"
 #include "../qp.h"
+#include "../run.h"
 #include "../swqe.h"
 #include "env.h"
 
@@ -41,7 +42,7 @@ int rxo_env_init(struct kunit *test)
 	env->dev.next_key = 1;
 	env->dev.max_queued = INT_MAX;
 	env->dev.stats = alloc_percpu(struct rxo_stats);
-	env->dev.run_wq = alloc_workqueue("kunit_run", WQ_UNBOUND, 0);
+	env->dev.run_wq = rxo_run_alloc_wq("kunit_run");
 	env->fault_wq = alloc_workqueue("kunit_fault", WQ_UNBOUND, 0);
 	test->priv = env;
 	if (kunit_add_action_or_reset(test, rxo_env_fini, env))
