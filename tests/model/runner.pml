@@ -324,6 +324,19 @@ inline rxo_run_stop()
 #endif
 }
 
+/* Ownership goes with it: queue_work() */
+inline rxo_run_yield()
+{
+	runs();
+	runners--;
+#ifdef BUG_YIELD_NOT_BUSY
+	busy = false;
+	wake_up();
+#endif
+	assert(!work_pending);
+	work_pending = true
+}
+
 inline rxo_run()
 {
 	budget = BUDGET;
@@ -358,17 +371,7 @@ inline rxo_run()
 		:: (more || events) && !budget ->
 			more = false;
 			stop = true;
-			/* Ownership goes with it: queue_work() */
-			atomic {
-				runs();
-				runners--;
-#ifdef BUG_YIELD_NOT_BUSY
-				busy = false;
-				wake_up();
-#endif
-				assert(!work_pending);
-				work_pending = true
-			}
+			atomic { rxo_run_yield() }
 		:: !more || budget || entering ->
 			rxo_run_stop()
 		fi
@@ -446,8 +449,12 @@ end:	do
 		later_running = true;
 		later_fires = true
 	   }
+	   /* rxo_run_timer() */
 	   atomic { kick_locked(EV_LATER); kick_own(); later_fires = false }
-	   kick_run();
+	   if
+	   :: atomic { mine -> mine = false; rxo_run_yield() }
+	   :: kick_run()
+	   fi;
 	   atomic { alive(); later_running = false }
 	od
 }

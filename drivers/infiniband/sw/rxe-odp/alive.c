@@ -3,6 +3,7 @@
 #include "compat/compat.h"
 #include "dev.h"
 #include "qp.h"
+#include "quota.h"
 #include "resp.h"
 #include "wire/packet.h"
 #include "wire/psn.h"
@@ -24,10 +25,17 @@
 #define RXO_ALIVE_LAZY_USEC 16000
 #define RXO_ALIVE_SHARE_USEC 1000
 
+/*
+ * Nor do those of one process tell more often than this, however much of a hurry their
+ * peers are in: thousands that wait would take the CPU. A peer for whom this is too late
+ * asks again. One process, as the peers of others are to be told in time all the same.
+ */
+#define RXO_ALIVE_HURRY_USEC 100
+
 static enum hrtimer_restart rxo_alive_fn(struct hrtimer *timer)
 {
-	rxo_run_kick(container_of(timer, struct rxo_qp, alive.timer),
-		     RXO_EV_ALIVE);
+	rxo_run_timer(container_of(timer, struct rxo_qp, alive.timer),
+		      RXO_EV_ALIVE);
 	return HRTIMER_NORESTART;
 }
 
@@ -43,6 +51,8 @@ static void rxo_alive_count(struct rxo_qp *qp, bool counted)
 		return;
 	qp->alive.counted = counted;
 	atomic_add(counted ? 1 : -1, &qp->dev->waiting);
+	if (qp->owner)
+		atomic_add(counted ? 1 : -1, rxo_quota_waiting(qp->owner));
 }
 
 void rxo_alive_reset(struct rxo_qp *qp)
@@ -52,6 +62,15 @@ void rxo_alive_reset(struct rxo_qp *qp)
 	rxo_alive_count(qp, false);
 	qp->alive.peer_usec = 0;
 	qp->alive.unasked = 0;
+}
+
+/* As early as it may be the next time. */
+static u64 rxo_alive_floor(const struct rxo_qp *qp)
+{
+	u64 waiting = atomic_read(qp->owner ? rxo_quota_waiting(qp->owner) :
+					      &qp->dev->waiting);
+
+	return max_t(u64, RXO_ALIVE_MIN_USEC, waiting * RXO_ALIVE_HURRY_USEC);
 }
 
 /* As late as it may be the next time. */
@@ -69,7 +88,7 @@ static u32 rxo_alive_limit(const struct rxo_qp *qp)
 	if (qp->alive.peer_usec)
 		usec = min_t(u64, usec,
 			     qp->alive.peer_usec / RXO_ALIVE_PER_TIMEOUT);
-	return max_t(u64, usec, RXO_ALIVE_MIN_USEC);
+	return max(usec, rxo_alive_floor(qp));
 }
 
 static void rxo_alive_arm(struct rxo_qp *qp, u32 usec)
@@ -112,7 +131,9 @@ void rxo_alive_start(struct rxo_qp *qp)
 	rxo_alive_count(qp, true);
 	if (hrtimer_is_queued(&qp->alive.timer))
 		return;
-	rxo_alive_arm(qp, min(rxo_alive_limit(qp), RXO_ALIVE_FIRST_USEC));
+	rxo_alive_arm(qp, min_t(u64, rxo_alive_limit(qp),
+				max_t(u64, RXO_ALIVE_FIRST_USEC,
+				      rxo_alive_floor(qp))));
 }
 
 /* Is there something to tell, and of which PSN? */

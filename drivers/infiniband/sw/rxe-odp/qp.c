@@ -68,15 +68,15 @@ void rxo_qp_send_error(struct rxo_qp *qp)
 
 static enum hrtimer_restart rxo_qp_retry_fn(struct hrtimer *timer)
 {
-	rxo_run_kick(container_of(timer, struct rxo_qp, retry_timer),
-		     RXO_EV_RETRY);
+	rxo_run_timer(container_of(timer, struct rxo_qp, retry_timer),
+		      RXO_EV_RETRY);
 	return HRTIMER_NORESTART;
 }
 
 static enum hrtimer_restart rxo_qp_rnr_fn(struct hrtimer *timer)
 {
-	rxo_run_kick(container_of(timer, struct rxo_qp, rnr_timer),
-		     RXO_EV_RNR);
+	rxo_run_timer(container_of(timer, struct rxo_qp, rnr_timer),
+		      RXO_EV_RNR);
 	return HRTIMER_NORESTART;
 }
 

@@ -21,6 +21,7 @@ static const u32 rxo_quota_max[RXO_KINDS] = {
  * @pid: the process; objects that a child inherits stay its parent's
  * @fault_wq: its workers; empty when it closes the device for the last time
  * @has: objects of each kind; it is there as long as it has the device open
+ * @waiting: see rxo_quota_waiting()
  */
 struct rxo_owner {
 	struct rxo_quota *quota;
@@ -28,6 +29,7 @@ struct rxo_owner {
 	struct pid *pid;
 	struct workqueue_struct *fault_wq;
 	u32 has[RXO_KINDS];
+	atomic_t waiting;
 };
 
 void rxo_quota_init(struct rxo_quota *quota)
@@ -137,6 +139,7 @@ void rxo_quota_close(struct rxo_owner *owner)
 		return;
 	for (i = 0; i < RXO_KINDS; i++)
 		WARN_ON(owner->has[i]);
+	WARN_ON(atomic_read(&owner->waiting));
 	rxo_quota_free_owner(owner);
 }
 
@@ -168,4 +171,9 @@ void rxo_quota_give(struct rxo_owner *owner, enum rxo_kind kind)
 	owner->has[kind]--;
 	quota->given[kind]--;
 	spin_unlock(&quota->lock);
+}
+
+atomic_t *rxo_quota_waiting(struct rxo_owner *owner)
+{
+	return &owner->waiting;
 }

@@ -13,6 +13,7 @@
 #ifndef RXO_QUOTA_H
 #define RXO_QUOTA_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -88,5 +89,14 @@ int rxo_quota_take(struct rxo_owner *owner, enum rxo_kind kind);
 
 /* It is gone, or was not made after all. */
 void rxo_quota_give(struct rxo_owner *owner, enum rxo_kind kind);
+
+/**
+ * rxo_quota_waiting() - how many QPs of a process wait for a page
+ * @owner: the process
+ *
+ * Context: any.
+ * Return: the number, for who counts them.
+ */
+atomic_t *rxo_quota_waiting(struct rxo_owner *owner);
 
 #endif /* RXO_QUOTA_H */

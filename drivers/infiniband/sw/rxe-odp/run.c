@@ -34,6 +34,19 @@
 #define RXO_RUN_BUDGET 256
 #define RXO_RUN_BUDGET_SOFTIRQ 64
 
+/*
+ * What timers may take of a CPU in softirq: one part in so many of its time, and, after
+ * a rest, so much at once. By time, as steps that are slow would never be too many.
+ */
+#define RXO_RUN_TIMERS_SHARE 4
+#define RXO_RUN_TIMERS_NSEC (500 * NSEC_PER_USEC)
+
+/*
+ * Until when what timers have run here is paid for, RXO_RUN_TIMERS_SHARE times as long
+ * as it took; ktime_get_ns(). Only for timers' softirq, on its CPU.
+ */
+static DEFINE_PER_CPU(u64, rxo_run_timers_paid);
+
 void rxo_run_assert(struct rxo_qp *qp)
 {
 	WARN_ON_ONCE(!READ_ONCE(qp->run.busy));
@@ -104,6 +117,14 @@ static void rxo_run_pause(struct rxo_qp *qp)
 	spin_unlock_bh(&qp->run.lock);
 }
 
+/* Ownership goes with it. */
+static void rxo_run_yield(struct rxo_qp *qp)
+{
+	rxo_run_assert(qp);
+	rxo_count(qp->dev, budget_yields);
+	queue_work(qp->dev->run_wq, &qp->run.work);
+}
+
 static void rxo_run(struct rxo_qp *qp)
 {
 	int budget = in_serving_softirq() ? RXO_RUN_BUDGET_SOFTIRQ :
@@ -127,9 +148,7 @@ static void rxo_run(struct rxo_qp *qp)
 		/* Others may bring events for ever, and never more than a step. */
 		if (budget <= 0 && (more || READ_ONCE(qp->run.events)) &&
 		    !READ_ONCE(qp->run.entering)) {
-			/* Ownership goes with it. */
-			rxo_count(qp->dev, budget_yields);
-			queue_work(qp->dev->run_wq, &qp->run.work);
+			rxo_run_yield(qp);
 			return;
 		}
 	} while (!rxo_run_stop(qp, more));
@@ -159,8 +178,8 @@ static void rxo_run_work(struct work_struct *work)
 
 static enum hrtimer_restart rxo_run_later_fn(struct hrtimer *timer)
 {
-	rxo_run_kick(container_of(timer, struct rxo_qp, run.later),
-		     RXO_EV_LATER);
+	rxo_run_timer(container_of(timer, struct rxo_qp, run.later),
+		      RXO_EV_LATER);
 	return HRTIMER_NORESTART;
 }
 
@@ -185,7 +204,8 @@ void rxo_run_init(struct rxo_qp *qp)
 		      HRTIMER_MODE_REL_SOFT);
 }
 
-void rxo_run_kick(struct rxo_qp *qp, u32 events)
+/* Return: the caller is the runner now. */
+static bool rxo_run_give(struct rxo_qp *qp, u32 events)
 {
 	struct rxo_run *run = &qp->run;
 	bool mine;
@@ -196,8 +216,31 @@ void rxo_run_kick(struct rxo_qp *qp, u32 events)
 	if (mine)
 		run->busy = true;
 	spin_unlock_bh(&run->lock);
-	if (mine)
+	return mine;
+}
+
+void rxo_run_kick(struct rxo_qp *qp, u32 events)
+{
+	if (rxo_run_give(qp, events))
 		rxo_run(qp);
+}
+
+void rxo_run_timer(struct rxo_qp *qp, u32 events)
+{
+	u64 *paid, begun;
+
+	lockdep_assert_in_softirq();
+	if (!rxo_run_give(qp, events))
+		return;
+	begun = ktime_get_ns();
+	paid = this_cpu_ptr(&rxo_run_timers_paid);
+	if (*paid > begun + RXO_RUN_TIMERS_SHARE * RXO_RUN_TIMERS_NSEC) {
+		rxo_run_yield(qp);
+		return;
+	}
+	rxo_run(qp);
+	*paid = max(*paid, begun) +
+		RXO_RUN_TIMERS_SHARE * (ktime_get_ns() - begun);
 }
 
 static u32 rxo_run_queue(const struct rxo_qp *qp)

@@ -93,6 +93,18 @@ void rxo_run_init(struct rxo_qp *qp);
 void rxo_run_kick(struct rxo_qp *qp, u32 events);
 
 /**
+ * rxo_run_timer() - a timer of a QP has fired: as rxo_run_kick(), but within a share
+ * @qp: the QP
+ * @events: RXO_EV_*
+ *
+ * Thousands of timers may fire at once, and all their functions run in one softirq.
+ * There they have a share of the CPU's time; what is beyond goes to a worker.
+ *
+ * Context: the timer's function, softirq.
+ */
+void rxo_run_timer(struct rxo_qp *qp, u32 events);
+
+/**
  * rxo_run_packet() - give a QP a received packet and run it if it is idle
  * @qp: the QP
  * @skb: from BTH to ICRC, checked; consumed

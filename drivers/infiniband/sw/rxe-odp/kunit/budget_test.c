@@ -6,11 +6,14 @@
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 
+#include "../alive.h"
 #include "../compat/compat.h"
 #include "../cq.h"
 #include "../qp.h"
+#include "../quota.h"
 #include "../run.h"
 #include "../wire/packet.h"
+#include "../wire/rc.h"
 #include "env.h"
 
 /* As run.c says. */
@@ -24,11 +27,13 @@ struct budget_env {
 	struct tasklet_struct tasklet;
 	atomic_t steps;
 	atomic_t in_caller; /* of these, in @caller */
+	atomic_t in_softirq;
 	struct task_struct *caller;
 	/* The runner's: */
 	unsigned int follow; /* packets that follow, each from a softirq after its step */
 	unsigned int chain; /* packets that follow, each from within its step */
-	struct budget_turns *turns; /* of all QPs whose steps take their time */
+	unsigned int usec; /* what a step takes */
+	struct budget_turns *turns; /* of all QPs that take turns */
 };
 
 /* Steps of QPs that take turns in workers, all on one CPU. */
@@ -73,8 +78,6 @@ static void budget_turn(struct budget_env *b)
 {
 	struct budget_turns *turns = b->turns;
 
-	/* So that a budget takes longer than the scheduler lets anybody run. */
-	udelay(50);
 	if (!(current->flags & PF_WQ_WORKER))
 		return;
 	if (turns->last != b) {
@@ -90,8 +93,11 @@ static void budget_step(struct sk_buff *skb)
 {
 	struct budget_env *b = *(struct budget_env **)skb->cb;
 
-	if (current == b->caller && !in_serving_softirq())
+	if (in_serving_softirq())
+		atomic_inc(&b->in_softirq);
+	else if (current == b->caller)
 		atomic_inc(&b->in_caller);
+	udelay(b->usec);
 	if (b->turns)
 		budget_turn(b);
 	if (b->chain) {
@@ -155,6 +161,8 @@ static void budget_in_turn(struct kunit *test)
 		b[i] = budget_env_get(test);
 		b[i]->chain = 4 * RUN_BUDGET - 1;
 		b[i]->turns = turns;
+		/* A budget takes longer than the scheduler lets anybody run. */
+		b[i]->usec = 50;
 	}
 	/* All of it on this CPU. */
 	migrate_disable();
@@ -167,9 +175,93 @@ static void budget_in_turn(struct kunit *test)
 	KUNIT_EXPECT_LE(test, turns->steps, RUN_BUDGET);
 }
 
+/* Packets wait, and only the timer makes the QP run. */
+static void budget_timer(struct budget_env *b, unsigned int packets, ktime_t at)
+{
+	struct rxo_run *run = &b->qp.run;
+
+	rxo_run_enter(&b->qp);
+	while (packets--)
+		budget_give(b);
+	spin_lock_bh(&run->lock);
+	run->events = 0;
+	run->busy = false;
+	spin_unlock_bh(&run->lock);
+	hrtimer_start(&run->later, at, HRTIMER_MODE_ABS_PINNED_SOFT);
+}
+
+/* However many timers fire at once, they do not keep a softirq busy. */
+static void budget_timers(struct kunit *test)
+{
+	enum { QPS = 32, PACKETS = 16 };
+	struct budget_env *b[QPS];
+	unsigned int i, in_softirq = 0;
+	ktime_t at;
+
+	for (i = 0; i < QPS; i++) {
+		b[i] = budget_env_get(test);
+		b[i]->usec = 100;
+	}
+	migrate_disable();
+	at = ktime_add_ms(ktime_get(), 100);
+	for (i = 0; i < QPS; i++)
+		budget_timer(b[i], PACKETS, at);
+	migrate_enable();
+	for (i = 0; i < QPS; i++) {
+		budget_await(test, b[i], PACKETS);
+		in_softirq += atomic_read(&b[i]->in_softirq);
+	}
+	/* The first few at once, the others in a worker. */
+	KUNIT_EXPECT_GE(test, in_softirq, PACKETS);
+	KUNIT_EXPECT_LE(test, in_softirq, QPS / 2 * PACKETS);
+	KUNIT_EXPECT_GE(test, rxo_env_count(b[0]->env, RXO_CNT_budget_yields),
+			QPS / 2);
+}
+
+/* Peers in a hurry are told in time, until too many of one process have to be. */
+static void budget_keepalives(struct kunit *test)
+{
+	struct budget_env *b = budget_env_get(test);
+	struct rxo_dev *dev = &b->env->dev;
+	struct rxo_qp *qp = &b->qp;
+	struct rxo_owner *owner;
+
+	owner = rxo_quota_open(&dev->quota);
+	KUNIT_ASSERT_NOT_NULL(test, owner);
+	rxo_run_enter(qp);
+	qp->owner = owner;
+	qp->state = IB_QPS_RTS;
+	qp->attr.timeout = 8; /* 1 ms */
+	qp->resp.park.state = RXO_PARK_WAITING;
+
+	/* 99 others of this process, and as many of all others. */
+	atomic_set(rxo_quota_waiting(owner), 99);
+	atomic_set(&dev->waiting, 2 * 99);
+	rxo_alive_start(qp);
+	KUNIT_EXPECT_EQ(test, atomic_read(rxo_quota_waiting(owner)), 100);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->waiting), 2 * 99 + 1);
+	KUNIT_EXPECT_EQ(test, qp->alive.usec, 10000);
+	rxo_alive_beat(qp);
+	KUNIT_EXPECT_EQ(test, qp->alive.usec, 10000);
+	/* Those of others do not count. */
+	atomic_set(rxo_quota_waiting(owner), 1);
+	rxo_alive_beat(qp);
+	KUNIT_EXPECT_EQ(test, qp->alive.usec, rxo_timeout_usec(8) / 4);
+
+	qp->resp.park.state = RXO_PARK_NONE;
+	rxo_alive_beat(qp);
+	KUNIT_EXPECT_EQ(test, atomic_read(rxo_quota_waiting(owner)), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->waiting), 2 * 99);
+	qp->owner = NULL;
+	rxo_run_leave(qp);
+	rxo_quota_close(owner);
+}
+
 static struct kunit_case budget_cases[] = {
 	KUNIT_CASE(budget_events),
 	KUNIT_CASE(budget_in_turn),
+	KUNIT_CASE(budget_timers),
+	KUNIT_CASE(budget_keepalives),
 	{}
 };
 

@@ -416,7 +416,8 @@ static void run_later(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, atomic_read(&r->done), i);
 		KUNIT_EXPECT_EQ(test, r->queued, i);
 	}
-	KUNIT_EXPECT_EQ(test, r->in_softirq, 20);
+	/* The others in a worker, where steps are so slow that timers owe time. */
+	KUNIT_EXPECT_GE(test, r->in_softirq, 1);
 	run_check(test, r);
 }
 
