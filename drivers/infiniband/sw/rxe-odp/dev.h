@@ -57,7 +57,8 @@ struct rxo_netns;
  * @srqs: shared receive queues, likewise
  * @run_wq: what is left when a run's budget is spent; see rxo_run_alloc_wq()
  * @queued: packets that wait for QPs, beyond those that each queue has for itself
- * @max_queued: of these; a 16th of the machine's memory if all are large
+ * @max_queued: of these; a 16th of the machine's memory if all are large. None has
+ *		more than there are left
  * @waiting: QPs that tell their peers that they wait for a page
  * @stats: see stats.h
  * @fault_latency: from a miss until its pages are there

@@ -22,6 +22,7 @@ static const u32 rxo_quota_max[RXO_KINDS] = {
  * @fault_wq: its workers; empty when it closes the device for the last time
  * @has: objects of each kind; it is there as long as it has the device open
  * @waiting: see rxo_quota_waiting()
+ * @queued: see rxo_quota_queued()
  */
 struct rxo_owner {
 	struct rxo_quota *quota;
@@ -30,6 +31,7 @@ struct rxo_owner {
 	struct workqueue_struct *fault_wq;
 	u32 has[RXO_KINDS];
 	atomic_t waiting;
+	atomic_t queued;
 };
 
 void rxo_quota_init(struct rxo_quota *quota)
@@ -140,6 +142,7 @@ void rxo_quota_close(struct rxo_owner *owner)
 	for (i = 0; i < RXO_KINDS; i++)
 		WARN_ON(owner->has[i]);
 	WARN_ON(atomic_read(&owner->waiting));
+	WARN_ON(atomic_read(&owner->queued));
 	rxo_quota_free_owner(owner);
 }
 
@@ -176,4 +179,9 @@ void rxo_quota_give(struct rxo_owner *owner, enum rxo_kind kind)
 atomic_t *rxo_quota_waiting(struct rxo_owner *owner)
 {
 	return &owner->waiting;
+}
+
+atomic_t *rxo_quota_queued(struct rxo_owner *owner)
+{
+	return &owner->queued;
 }

@@ -99,4 +99,7 @@ void rxo_quota_give(struct rxo_owner *owner, enum rxo_kind kind);
  */
 atomic_t *rxo_quota_waiting(struct rxo_owner *owner);
 
+/* Likewise, how many packets wait for its QPs, of those that rxo_dev.queued counts. */
+atomic_t *rxo_quota_queued(struct rxo_owner *owner);
+
 #endif /* RXO_QUOTA_H */

@@ -6,6 +6,7 @@
 #include "dev.h"
 #include "park.h"
 #include "qp.h"
+#include "quota.h"
 #include "req.h"
 #include "resp.h"
 #include "run.h"
@@ -20,9 +21,11 @@
 /*
  * So many of a queue are its own. The others are counted for the whole device, which
  * has a limit: they are nobody's memory to the kernel's accounts, and a process that
- * parks thousands of QPs would fill the machine with them.
+ * parks thousands of QPs would fill the machine with them. Of these no process has more
+ * than it leaves to others, as with objects: see quota.h. When it has used them up its
+ * QPs go on, slowly, with what is their own; which is little, as there are thousands.
  */
-#define RXO_RUN_OWN 64
+#define RXO_RUN_OWN 2
 
 /* Steps between two looks at what softirqs have brought on this CPU. */
 #define RXO_RUN_BATCH 16
@@ -249,6 +252,27 @@ static u32 rxo_run_queue(const struct rxo_qp *qp)
 					 RXO_RUN_QUEUE_UNRELIABLE;
 }
 
+static void rxo_run_uncharge(struct rxo_qp *qp, u32 packets)
+{
+	atomic_sub(packets, &qp->dev->queued);
+	if (qp->owner)
+		atomic_sub(packets, rxo_quota_queued(qp->owner));
+}
+
+/* One packet more; what the kernel's own QPs have is as if all were theirs. */
+static bool rxo_run_charge(struct rxo_qp *qp)
+{
+	int all = atomic_inc_return(&qp->dev->queued);
+	int own = all;
+
+	if (qp->owner)
+		own = atomic_inc_return(rxo_quota_queued(qp->owner));
+	if (own <= qp->dev->max_queued - all)
+		return true;
+	rxo_run_uncharge(qp, 1);
+	return false;
+}
+
 static bool rxo_run_queue_add(struct rxo_qp *qp, struct sk_buff_head *queue,
 			      struct sk_buff *skb)
 {
@@ -257,11 +281,8 @@ static bool rxo_run_queue_add(struct rxo_qp *qp, struct sk_buff_head *queue,
 	lockdep_assert_held(&qp->run.lock);
 	if (len >= rxo_run_queue(qp))
 		return false;
-	if (len >= RXO_RUN_OWN &&
-	    atomic_inc_return(&qp->dev->queued) > qp->dev->max_queued) {
-		atomic_dec(&qp->dev->queued);
+	if (len >= RXO_RUN_OWN && !rxo_run_charge(qp))
 		return false;
-	}
 	__skb_queue_tail(queue, skb);
 	return true;
 }
@@ -274,7 +295,7 @@ static void rxo_run_queue_sub(struct rxo_qp *qp, struct sk_buff_head *queue,
 
 	lockdep_assert_held(&qp->run.lock);
 	if (len > RXO_RUN_OWN)
-		atomic_sub(min(n, len - RXO_RUN_OWN), &qp->dev->queued);
+		rxo_run_uncharge(qp, min(n, len - RXO_RUN_OWN));
 }
 
 static void rxo_run_queue_purge(struct rxo_qp *qp, struct sk_buff_head *queue)

@@ -19,6 +19,7 @@
 /* As run.c says. */
 #define RUN_BATCH 16
 #define RUN_BUDGET 256
+#define RUN_OWN 2
 
 struct budget_env {
 	struct rxo_env *env;
@@ -257,11 +258,67 @@ static void budget_keepalives(struct kunit *test)
 	rxo_quota_close(owner);
 }
 
+/* More packets than are taken. Return: how many are. */
+static u32 budget_fill(struct budget_env *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < 300; i++)
+		budget_give(b);
+	return skb_queue_len(&b->qp.run.requests);
+}
+
+/* Packets that wait are memory of the device, of which nobody has more than he leaves. */
+static void budget_queued(struct kunit *test)
+{
+	struct budget_env *b[4];
+	struct rxo_owner *owner;
+	atomic_t *queued;
+	struct rxo_dev *dev;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(b); i++)
+		b[i] = budget_env_get(test);
+	dev = &b[0]->env->dev;
+	dev->max_queued = 200;
+	owner = rxo_quota_open(&dev->quota);
+	KUNIT_ASSERT_NOT_NULL(test, owner);
+	queued = rxo_quota_queued(owner);
+	for (i = 0; i < ARRAY_SIZE(b); i++) {
+		rxo_run_enter(&b[i]->qp);
+		b[i]->qp.owner = owner;
+	}
+
+	/* A half of it, whichever of the QPs it is; and each has some of its own. */
+	KUNIT_EXPECT_EQ(test, budget_fill(b[0]), RUN_OWN + 100);
+	KUNIT_EXPECT_EQ(test, budget_fill(b[1]), RUN_OWN);
+	KUNIT_EXPECT_EQ(test, budget_fill(b[2]), RUN_OWN);
+	KUNIT_EXPECT_EQ(test, atomic_read(queued), 100);
+	/* As if all that were another process's: a half of the rest. */
+	atomic_sub(100, queued);
+	KUNIT_EXPECT_EQ(test, budget_fill(b[3]), RUN_OWN + 50);
+	KUNIT_EXPECT_EQ(test, atomic_read(queued), 50);
+	atomic_add(100, queued);
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->queued), 150);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(b[0]->env, RXO_CNT_rcvd_queue_full),
+			4 * 300 - 4 * RUN_OWN - 150);
+
+	for (i = 0; i < ARRAY_SIZE(b); i++) {
+		rxo_run_purge(&b[i]->qp);
+		b[i]->qp.owner = NULL;
+		rxo_run_leave(&b[i]->qp);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&dev->queued), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(queued), 0);
+	rxo_quota_close(owner);
+}
+
 static struct kunit_case budget_cases[] = {
 	KUNIT_CASE(budget_events),
 	KUNIT_CASE(budget_in_turn),
 	KUNIT_CASE(budget_timers),
 	KUNIT_CASE(budget_keepalives),
+	KUNIT_CASE(budget_queued),
 	{}
 };
 

@@ -21,7 +21,7 @@
 
 /* As run.c says. */
 #define RUN_QUEUE 1024
-#define RUN_OWN 64
+#define RUN_OWN 2
 #define RUN_BATCH 16
 #define RUN_BUDGET 256
 #define RUN_BUDGET_SOFTIRQ 64
@@ -271,7 +271,8 @@ static void run_device_full(struct kunit *test)
 	struct sk_buff *skb;
 	unsigned int i;
 
-	dev->max_queued = 7;
+	/* And they do not have more than they leave. */
+	dev->max_queued = 2 * 7 + 1;
 	rxo_run_enter(&r->qp);
 	for (i = 0; i < RUN_OWN + 7; i++)
 		run_give(r, true);
