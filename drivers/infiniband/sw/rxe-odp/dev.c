@@ -207,7 +207,6 @@ static void rxo_dealloc_driver(struct ib_device *ibdev)
 	rtnl_unlock();
 	rxo_debugfs_del(dev);
 	rxo_netns_del_dev(dev->netns, dev);
-	destroy_workqueue(dev->run_wq);
 	rxo_netns_put(dev->netns);
 	hmm_mirror_device_fini(&dev->mirrors);
 	WARN_ON(atomic_read(&dev->queued));
@@ -278,9 +277,6 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	dev->stats = alloc_percpu(struct rxo_stats);
 	if (!dev->stats)
 		goto dealloc;
-	dev->run_wq = rxo_run_alloc_wq("rxe_odp_run");
-	if (!dev->run_wq)
-		goto free_stats;
 
 	hmm_mirror_device_init(&dev->mirrors);
 	rxo_quota_init(&dev->quota);
@@ -316,8 +312,6 @@ int rxo_dev_create(const char *name, struct net_device *ndev,
 	put_device(&dev->ib.dev);
 	return ret;
 
-free_stats:
-	free_percpu(dev->stats);
 dealloc:
 	ib_dealloc_device(&dev->ib);
 	rxo_netns_put(netns);

@@ -55,7 +55,6 @@ struct rxo_netns;
  * @queues_lock: protects @cqs and @srqs, and their rings from going
  * @cqs: completion queues, for who looks at the device
  * @srqs: shared receive queues, likewise
- * @run_wq: what is left when a run's budget is spent; see rxo_run_alloc_wq()
  * @queued: packets that wait for QPs, beyond those that each queue has for itself
  * @max_queued: of these; a 16th of the machine's memory if all are large. None has
  *		more than there are left
@@ -81,7 +80,6 @@ struct rxo_dev {
 	struct mutex queues_lock;
 	struct list_head cqs;
 	struct list_head srqs;
-	struct workqueue_struct *run_wq;
 	atomic_t queued;
 	int max_queued;
 	atomic_t waiting;

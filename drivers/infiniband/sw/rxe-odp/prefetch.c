@@ -132,7 +132,7 @@ static void rxo_prefetch_queue(struct rxo_prefetch *pf)
 	spin_lock(&uctx->prefetch_lock);
 	list_add_tail(&pf->entry, &uctx->prefetches);
 	spin_unlock(&uctx->prefetch_lock);
-	queue_work(uctx->fault_wq, &pf->work);
+	queue_work(rxo_quota_fault_wq(uctx->owner), &pf->work);
 }
 
 static int rxo_prefetch_check(struct rxo_mr *mr, struct ib_pd *pd,

@@ -196,9 +196,10 @@ static int rxo_qp_publish(struct rxo_qp *qp)
 	return 0;
 }
 
-void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq)
+void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq,
+			struct workqueue_struct *run_wq)
 {
-	rxo_run_init(qp);
+	rxo_run_init(qp, run_wq);
 	rxo_park_init(&qp->req.park, qp, fault_wq);
 	rxo_park_init(&qp->comp.park, qp, fault_wq);
 	rxo_park_init(&qp->resp.park, qp, fault_wq);
@@ -215,6 +216,7 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 		struct ib_qp_init_attr *init, struct mminfo *rq_mi,
 		struct mminfo *sq_mi)
 {
+	struct rxo_owner *owner = to_rxo_uctx(uctx)->owner;
 	int ret;
 
 	ret = rxo_qp_check_init(init);
@@ -227,7 +229,8 @@ int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,
 	qp->ib.recv_cq = init->recv_cq;
 	qp->ib.srq = init->srq;
 	qp->transport = rxo_qp_transport(init->qp_type);
-	rxo_qp_init_engine(qp, to_rxo_uctx(uctx)->fault_wq);
+	rxo_qp_init_engine(qp, rxo_quota_fault_wq(owner),
+			   rxo_quota_run_wq(owner));
 
 	ret = rxo_qp_init_sq(qp, uctx, &init->cap, sq_mi);
 	if (ret)

@@ -231,7 +231,8 @@ static inline struct rxo_swqe *rxo_qp_swqe(struct rxo_qp *qp, u32 index)
 }
 
 /* The part of rxo_qp_init() that cannot fail: runner, timers, parks */
-void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq);
+void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq,
+			struct workqueue_struct *run_wq);
 
 /* create_qp; @rq_mi and @sq_mi are for the provider */
 int rxo_qp_init(struct rxo_qp *qp, struct ib_ucontext *uctx,

@@ -3,6 +3,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "compat/compat.h"
 #include "dev.h"
 #include "quota.h"
 
@@ -19,7 +20,8 @@ static const u32 rxo_quota_max[RXO_KINDS] = {
  * @quota: of the device
  * @entry: among its owners
  * @pid: the process; objects that a child inherits stay its parent's
- * @fault_wq: its workers; empty when it closes the device for the last time
+ * @fault_wq: for its faults; empty when it closes the device for the last time
+ * @run_wq: for the rests of its QPs' runs; likewise
  * @has: objects of each kind; it is there as long as it has the device open
  * @waiting: see rxo_quota_waiting()
  * @queued: see rxo_quota_queued()
@@ -29,6 +31,7 @@ struct rxo_owner {
 	struct list_head entry;
 	struct pid *pid;
 	struct workqueue_struct *fault_wq;
+	struct workqueue_struct *run_wq;
 	u32 has[RXO_KINDS];
 	atomic_t waiting;
 	atomic_t queued;
@@ -64,6 +67,21 @@ static int rxo_quota_count(struct rxo_owner *owner, enum rxo_kind kind)
 	return 0;
 }
 
+/*
+ * On the CPU that spent the budget: packets over loopback and veth wait in a backlog of
+ * each CPU, and another one would send its own past them.
+ *
+ * There one rest after another, in turn: else each has a thread of its own, and hundreds
+ * of them that always have something to do leave others a share among hundreds. So a
+ * process competes as one, with other processes' QPs too, which have their own queue.
+ * None can wait for another: a run does not sleep and waits for no QP, and who does, to
+ * enter it, is a verb, never on this queue.
+ */
+struct workqueue_struct *rxo_quota_alloc_run_wq(void)
+{
+	return alloc_workqueue("rxe_odp_run", WQ_PERCPU | WQ_CPU_INTENSIVE, 1);
+}
+
 static struct rxo_owner *rxo_quota_new_owner(struct rxo_quota *quota)
 {
 	struct rxo_owner *owner = kzalloc(sizeof(*owner), GFP_KERNEL_ACCOUNT);
@@ -72,17 +90,25 @@ static struct rxo_owner *rxo_quota_new_owner(struct rxo_quota *quota)
 		return NULL;
 	owner->fault_wq = alloc_workqueue("rxe_odp_fault", WQ_UNBOUND,
 					  RXO_QUOTA_FAULTS);
-	if (!owner->fault_wq) {
-		kfree(owner);
-		return NULL;
-	}
+	if (!owner->fault_wq)
+		goto free_owner;
+	owner->run_wq = rxo_quota_alloc_run_wq();
+	if (!owner->run_wq)
+		goto destroy_fault_wq;
 	owner->quota = quota;
 	owner->pid = get_pid(task_tgid(current));
 	return owner;
+
+destroy_fault_wq:
+	destroy_workqueue(owner->fault_wq);
+free_owner:
+	kfree(owner);
+	return NULL;
 }
 
 static void rxo_quota_free_owner(struct rxo_owner *owner)
 {
+	destroy_workqueue(owner->run_wq);
 	destroy_workqueue(owner->fault_wq);
 	put_pid(owner->pid);
 	kfree(owner);
@@ -149,6 +175,11 @@ void rxo_quota_close(struct rxo_owner *owner)
 struct workqueue_struct *rxo_quota_fault_wq(const struct rxo_owner *owner)
 {
 	return owner->fault_wq;
+}
+
+struct workqueue_struct *rxo_quota_run_wq(const struct rxo_owner *owner)
+{
+	return owner->run_wq;
 }
 
 int rxo_quota_take(struct rxo_owner *owner, enum rxo_kind kind)

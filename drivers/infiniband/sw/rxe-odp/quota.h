@@ -8,7 +8,8 @@
  * And a process's workers: faults sleep as long as a page takes, which the process may
  * decide (userfaultfd), and a work queue runs so many works at a time. With one of its
  * own, whose pages never come holds up nobody but itself; and with one only, however
- * often it opens the device, it has no more of the kernel's threads than that.
+ * often it opens the device, it has no more of the kernel's threads than that. And what
+ * is left of its QPs' runs is done by one thread on each CPU, however many QPs it has.
  */
 #ifndef RXO_QUOTA_H
 #define RXO_QUOTA_H
@@ -76,6 +77,12 @@ void rxo_quota_close(struct rxo_owner *owner);
  * Return: a work queue that is there until the last rxo_quota_close().
  */
 struct workqueue_struct *rxo_quota_fault_wq(const struct rxo_owner *owner);
+
+/* Likewise, for QPs whose budget is spent; never sleeps. */
+struct workqueue_struct *rxo_quota_run_wq(const struct rxo_owner *owner);
+
+/* One as that; may sleep. To be destroyed when nobody has it any more; or NULL. */
+struct workqueue_struct *rxo_quota_alloc_run_wq(void);
 
 /**
  * rxo_quota_take() - one object more

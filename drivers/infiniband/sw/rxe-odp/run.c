@@ -125,7 +125,7 @@ static void rxo_run_yield(struct rxo_qp *qp)
 {
 	rxo_run_assert(qp);
 	rxo_count(qp->dev, budget_yields);
-	queue_work(qp->dev->run_wq, &qp->run.work);
+	queue_work(qp->run.wq, &qp->run.work);
 }
 
 static void rxo_run(struct rxo_qp *qp)
@@ -157,20 +157,6 @@ static void rxo_run(struct rxo_qp *qp)
 	} while (!rxo_run_stop(qp, more));
 }
 
-/*
- * On the CPU that spent the budget: packets over loopback and veth wait in a backlog of
- * each CPU, and another one would send its own past them.
- *
- * There one rest after another, in turn: else each has a thread of its own, and hundreds
- * of them that always have something to do leave a process a share among hundreds.
- * None can wait for another: a run does not sleep and waits for no QP, and who does, to
- * enter it, is a verb, never on this queue.
- */
-struct workqueue_struct *rxo_run_alloc_wq(const char *name)
-{
-	return alloc_workqueue("%s", WQ_PERCPU | WQ_CPU_INTENSIVE, 1, name);
-}
-
 static void rxo_run_work(struct work_struct *work)
 {
 	struct rxo_qp *qp = container_of(work, struct rxo_qp, run.work);
@@ -194,7 +180,7 @@ void rxo_run_later(struct rxo_qp *qp)
 			      HRTIMER_MODE_REL_SOFT);
 }
 
-void rxo_run_init(struct rxo_qp *qp)
+void rxo_run_init(struct rxo_qp *qp, struct workqueue_struct *wq)
 {
 	struct rxo_run *run = &qp->run;
 
@@ -203,6 +189,7 @@ void rxo_run_init(struct rxo_qp *qp)
 	__skb_queue_head_init(&run->responses);
 	init_waitqueue_head(&run->idle);
 	INIT_WORK(&run->work, rxo_run_work);
+	run->wq = wq;
 	hrtimer_setup(&run->later, rxo_run_later_fn, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_REL_SOFT);
 }

@@ -56,6 +56,7 @@ struct rxo_qp;
  * @responses: received, not yet taken by the completer
  * @idle: woken when @busy is cleared
  * @work: goes on when a budget is spent
+ * @wq: where; does not change
  * @later: see rxo_run_later()
  */
 struct rxo_run {
@@ -69,19 +70,12 @@ struct rxo_run {
 	struct sk_buff_head responses;
 	wait_queue_head_t idle;
 	struct work_struct work;
+	struct workqueue_struct *wq;
 	struct hrtimer later;
 };
 
-/**
- * rxo_run_alloc_wq() - make the queue that the rests of runs go to, for a device
- * @name: of the queue
- *
- * Context: may sleep.
- * Return: to be destroyed when the device has no QP any more; or NULL.
- */
-struct workqueue_struct *rxo_run_alloc_wq(const char *name);
-
-void rxo_run_init(struct rxo_qp *qp);
+/* @wq: rxo_quota_run_wq() */
+void rxo_run_init(struct rxo_qp *qp, struct workqueue_struct *wq);
 
 /**
  * rxo_run_kick() - give a QP work and run it if it is idle

@@ -9,7 +9,6 @@ int rxo_uctx_init(struct rxo_uctx *uctx)
 	uctx->owner = rxo_quota_open(&to_rxo_dev(uctx->ib.device)->quota);
 	if (IS_ERR(uctx->owner))
 		return PTR_ERR(uctx->owner);
-	uctx->fault_wq = rxo_quota_fault_wq(uctx->owner);
 	spin_lock_init(&uctx->prefetch_lock);
 	INIT_LIST_HEAD(&uctx->prefetches);
 	return 0;

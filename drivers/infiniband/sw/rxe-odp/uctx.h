@@ -7,7 +7,6 @@
 
 #include <linux/list.h>
 #include <linux/spinlock.h>
-#include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
 struct hmm_mirror;
@@ -17,7 +16,6 @@ struct rxo_owner;
  * struct rxo_uctx - a process's open device
  * @ib: what ib_core knows
  * @owner: of its objects, the process
- * @fault_wq: faults and prefetches; the owner's
  * @prefetch_lock: protects @prefetches, and @closing to write
  * @prefetches: those that are left to workers; prefetch.c
  * @closing: they stop, and stay on the list; read without a lock as well
@@ -27,7 +25,6 @@ struct rxo_owner;
 struct rxo_uctx {
 	struct ib_ucontext ib;
 	struct rxo_owner *owner;
-	struct workqueue_struct *fault_wq;
 	spinlock_t prefetch_lock;
 	struct list_head prefetches;
 	bool closing;

@@ -176,6 +176,56 @@ static void budget_in_turn(struct kunit *test)
 	KUNIT_EXPECT_LE(test, turns->steps, RUN_BUDGET);
 }
 
+static void budget_destroy_wq(void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+static int budget_sum(struct budget_env **b, unsigned int n)
+{
+	int sum = 0;
+
+	while (n--)
+		sum += atomic_read(&b[n]->steps);
+	return sum;
+}
+
+/* A process with one QP has as much of a CPU as one with many. */
+static void budget_of_processes(struct kunit *test)
+{
+	enum { MANY = 6, TURNS = 4 };
+	struct budget_env *b[MANY], *one;
+	struct workqueue_struct *wq = rxo_quota_alloc_run_wq();
+	unsigned int i;
+	int before;
+
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, budget_destroy_wq, wq));
+	for (i = 0; i < MANY; i++) {
+		b[i] = budget_env_get(test);
+		b[i]->chain = 3 * TURNS * RUN_BUDGET - 1;
+		b[i]->usec = 50;
+	}
+	one = budget_env_get(test);
+	one->chain = TURNS * RUN_BUDGET - 1;
+	one->usec = 50;
+	one->qp.run.wq = wq;
+	/* All of it on this CPU. */
+	migrate_disable();
+	for (i = 0; i < MANY; i++)
+		budget_give(b[i]);
+	before = budget_sum(b, MANY);
+	budget_give(one);
+	migrate_enable();
+	budget_await(test, one, TURNS * RUN_BUDGET);
+	/* In turn with all of them it would be as many times that. */
+	KUNIT_EXPECT_LE(test, budget_sum(b, MANY) - before,
+			MANY / 2 * (TURNS - 1) * RUN_BUDGET);
+	for (i = 0; i < MANY; i++)
+		budget_await(test, b[i], 3 * TURNS * RUN_BUDGET);
+}
+
 /* Packets wait, and only the timer makes the QP run. */
 static void budget_timer(struct budget_env *b, unsigned int packets, ktime_t at)
 {
@@ -316,6 +366,7 @@ static void budget_queued(struct kunit *test)
 static struct kunit_case budget_cases[] = {
 	KUNIT_CASE(budget_events),
 	KUNIT_CASE(budget_in_turn),
+	KUNIT_CASE(budget_of_processes),
 	KUNIT_CASE(budget_timers),
 	KUNIT_CASE(budget_keepalives),
 	KUNIT_CASE(budget_queued),

@@ -236,7 +236,7 @@ static void comp_unseen_junk(struct kunit *test)
 	c->junk = 1000;
 	comp_time_over(c);
 	rxo_run_leave(&c->qp);
-	flush_workqueue(c->env->dev.run_wq);
+	flush_workqueue(c->env->run_wq);
 	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_timeouts), 1);
 	KUNIT_EXPECT_EQ(test, c->junk, 1000 - 40);

@@ -21,8 +21,8 @@ static void rxo_env_fini(void *arg)
 
 	if (env->fault_wq)
 		destroy_workqueue(env->fault_wq);
-	if (env->dev.run_wq)
-		destroy_workqueue(env->dev.run_wq);
+	if (env->run_wq)
+		destroy_workqueue(env->run_wq);
 	hmm_mirror_device_fini(&env->dev.mirrors);
 	xa_destroy(&env->dev.keys);
 	free_percpu(env->dev.stats);
@@ -42,12 +42,12 @@ int rxo_env_init(struct kunit *test)
 	env->dev.next_key = 1;
 	env->dev.max_queued = INT_MAX;
 	env->dev.stats = alloc_percpu(struct rxo_stats);
-	env->dev.run_wq = rxo_run_alloc_wq("kunit_run");
+	env->run_wq = rxo_quota_alloc_run_wq();
 	env->fault_wq = alloc_workqueue("kunit_fault", WQ_UNBOUND, 0);
 	test->priv = env;
 	if (kunit_add_action_or_reset(test, rxo_env_fini, env))
 		return -ENOMEM;
-	return env->dev.stats && env->dev.run_wq && env->fault_wq ? 0 : -ENOMEM;
+	return env->dev.stats && env->run_wq && env->fault_wq ? 0 : -ENOMEM;
 }
 
 static void rxo_env_vfree(void *buf)
@@ -81,7 +81,7 @@ static void rxo_env_qp_fini(void *arg)
 
 	rxo_run_enter(qp);
 	rxo_qp_reset(qp);
-	flush_workqueue(qp->dev->run_wq);
+	flush_workqueue(qp->run.wq);
 }
 
 void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq)
@@ -102,7 +102,7 @@ void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq)
 	qp->req.wqes = kunit_kcalloc(test, qp->req.ring.mask + 1,
 				     qp->req.stride, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, qp->req.wqes);
-	rxo_qp_init_engine(qp, env->fault_wq);
+	rxo_qp_init_engine(qp, env->fault_wq, env->run_wq);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, rxo_env_qp_fini, qp));
 }

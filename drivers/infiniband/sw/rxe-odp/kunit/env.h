@@ -19,12 +19,14 @@ struct rxo_qp;
  * @rnd: the test's random numbers
  * @dev: what of a device needs no netdev and no registration
  * @fault_wq: as a process has
+ * @run_wq: likewise
  */
 struct rxo_env {
 	struct kunit *test;
 	struct rnd_state rnd;
 	struct rxo_dev dev;
 	struct workqueue_struct *fault_wq;
+	struct workqueue_struct *run_wq;
 };
 
 /* For struct kunit_suite */

@@ -37,7 +37,7 @@ static struct park_env *park_env_get(struct kunit *test, size_t bytes)
 	p->env = test->priv;
 	p->qp.dev = &p->env->dev;
 	spin_lock_init(&p->qp.rq.lock);
-	rxo_qp_init_engine(&p->qp, p->env->fault_wq);
+	rxo_qp_init_engine(&p->qp, p->env->fault_wq, p->env->run_wq);
 	rxo_park_init(&p->park, &p->qp, p->env->fault_wq);
 	p->mr.va = kunit_vm_mmap(test, NULL, 0, bytes, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, 0);
