@@ -184,6 +184,27 @@ static void create_and_destroy(void)
 	finish();
 }
 
+static void sweep_first_ctx(void *arg)
+{
+	const struct nth_call call = NTH_CALL("create first ctx", NULL, create_ctx,
+					      unmade_ctx, .any_errno = true);
+
+	(void)arg;
+	nth_open();
+	nth_sweep(&call);
+}
+
+/* There is more to make for a process that has not got the device open yet. */
+static void first_open(void)
+{
+	int status;
+
+	start();
+	status = in_child(sweep_first_ctx, NULL);
+	check(!status, "status %#x", status);
+	finish();
+}
+
 static int resize(void)
 {
 	int ret = ibv_resize_cq(cq, 5000);
@@ -445,5 +466,5 @@ static void traffic(void)
 	pair_finish();
 }
 
-TEST_MAIN(CASE(create_and_destroy), CASE(modify_queues), CASE(modify_qp), CASE(fault),
-	  CASE(traffic))
+TEST_MAIN(CASE(create_and_destroy), CASE(first_open), CASE(modify_queues), CASE(modify_qp),
+	  CASE(fault), CASE(traffic))
