@@ -427,6 +427,22 @@ static void use_up(const struct pool *o)
 	}
 }
 
+/* Where there is no receive a message is lost, and counted. */
+static void none_arrives(int i)
+{
+	uint64_t end = now_ms() + WAIT_MS, lost;
+
+	use_up(flows[i].pool);
+	/* What it has sent too much has been lost by then as well. */
+	sleep_ms(50);
+	lost = counters_delta(&before, "rcvd_no_wqe");
+	send_genuine(i, 0, false);
+	while (counters_delta(&before, "rcvd_no_wqe") == lost) {
+		check(now_ms() < end, "QP %d: lost, and not counted", i);
+		sleep_ms(1);
+	}
+}
+
 /* Where there are receives for all, nothing is lost. */
 static void all_arrive(int i)
 {
@@ -522,6 +538,8 @@ static void unreliable(void)
 	stop = true;
 	pthread_join(th, NULL);
 	address_elsewhere("del");
+	for (int i = 0; i < FLOWS; i++)
+		none_arrives(i);
 	for (int i = 0; i < FLOWS; i++)
 		all_arrive(i);
 	check_memory();
