@@ -93,6 +93,16 @@ void counters_print(const struct counters *before)
 	printf("%s\n", line);
 }
 
+bool counters_all(const struct counters *before, const char *const *names)
+{
+	struct counters now;
+
+	counters_read(&now);
+	while (*names && delta(before, &now, *names))
+		names++;
+	return !*names;
+}
+
 void counters_reached(const struct counters *before, const char *const *names)
 {
 	struct counters now;

@@ -5,6 +5,7 @@
 #ifndef TESTS_HOSTILE_COUNTERS_H
 #define TESTS_HOSTILE_COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define MAX_COUNTERS 96
@@ -21,6 +22,8 @@ void counters_read(struct counters *c);
 uint64_t counters_delta(const struct counters *before, const char *name);
 /* A line of all that have moved. */
 void counters_print(const struct counters *before);
+/* Has each of the @names, up to NULL, moved? */
+bool counters_all(const struct counters *before, const char *const *names);
 /* Fails unless each of the @names, up to NULL, has moved. */
 void counters_reached(const struct counters *before, const char *const *names);
 

@@ -64,6 +64,17 @@ static pid_t attacker_start(void (*attack)(void))
 	_exit(0);
 }
 
+static bool is_over(uint64_t begun, const struct counters *before,
+		    const char *const *reached)
+{
+	uint64_t span = cfg.seconds * 1000ull, ms = now_ms() - begun;
+
+	if (cfg.count && siege->bend.calls >= cfg.count)
+		return true;
+	return ms >= span &&
+	       (!reached || ms >= 4 * span || counters_all(before, reached));
+}
+
 void besiege(void (*attack)(void), const char *const *reached)
 {
 	struct { pid_t pid; uint64_t until; } life[ATTACKERS] = { 0 };
@@ -72,7 +83,7 @@ void besiege(void (*attack)(void), const char *const *reached)
 	struct counters before;
 	struct traffic t;
 	struct pair p;
-	uint64_t end;
+	uint64_t begun;
 
 	siege = mmap(NULL, sizeof(*siege), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -82,8 +93,8 @@ void besiege(void (*attack)(void), const char *const *reached)
 	traffic_open(&t, &p);
 	left_now(&left);
 	counters_read(&before);
-	end = now_ms() + cfg.seconds * 1000ull;
-	while (now_ms() < end && (!cfg.count || siege->bend.calls < cfg.count)) {
+	begun = now_ms();
+	while (!is_over(begun, &before, reached)) {
 		for (int i = 0; i < ATTACKERS; i++) {
 			if (life[i].pid && waitpid(life[i].pid, NULL, WNOHANG) > 0) {
 				siege_tell(deaths);

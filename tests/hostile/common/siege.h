@@ -25,10 +25,11 @@ extern struct siege *siege;
 #define siege_tell(field) __atomic_add_fetch(&siege->field, 1, __ATOMIC_RELAXED)
 
 /*
- * Go on for cfg.seconds, or cfg.count bent calls. An attacker runs @attack in a process
- * of its own, as nobody; it may return, die, or be killed after a while. Fails if the
- * victim notices anything, an attacker does not die, or something is left of one; and
- * unless each counter of @reached, up to NULL, has moved.
+ * Go on for cfg.seconds, or cfg.count bent calls; up to four times as long until each
+ * counter of @reached has moved, as what moves it is drawn at random. An attacker runs
+ * @attack in a process of its own, as nobody; it may return, die, or be killed after a
+ * while. Fails if the victim notices anything, an attacker does not die, or something is
+ * left of one; and unless each counter of @reached, up to NULL, has moved.
  */
 void besiege(void (*attack)(void), const char *const *reached);
 
