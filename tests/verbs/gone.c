@@ -82,22 +82,9 @@ static void load(int ready)
 
 static pid_t load_start(void)
 {
-	int ready[2];
-	pid_t pid;
-	char c;
-
 	/* Each has other numbers. */
 	rnd();
-	check(!pipe(ready), "pipe");
-	pid = fork();
-	check(pid >= 0, "fork");
-	if (!pid)
-		load(ready[1]);
-	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1)
-		child_verdict(pid);
-	close(ready[0]);
-	return pid;
+	return child_ready(load);
 }
 
 /* A namespace's end is left to a worker, which waits for RCU many times. */

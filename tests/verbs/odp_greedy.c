@@ -38,26 +38,6 @@ static void greedy(int ready)
 	pause();
 }
 
-/* A child that says by @ready when it waits. */
-static pid_t start(void (*fn)(int ready))
-{
-	int ready[2];
-	pid_t pid;
-	char c;
-
-	check(!pipe(ready), "pipe");
-	pid = fork();
-	check(pid >= 0, "fork");
-	if (!pid) {
-		fn(ready[1]);
-		_exit(1);
-	}
-	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1)
-		child_verdict(pid);
-	return pid;
-}
-
 static void others_go_on(void)
 {
 	struct buf l, r;
@@ -65,7 +45,7 @@ static void others_go_on(void)
 	pid_t pid;
 
 	need_odp();
-	pid = start(greedy);
+	pid = child_ready(greedy);
 	pair_open(&p, NULL);
 	buf_new_cold(&l, PAGES * PAGE);
 	buf_new_cold(&r, PAGES * PAGE);
@@ -136,7 +116,7 @@ static void opens_share_workers(void)
 	pid_t pid;
 
 	need_odp();
-	pid = start(opens_often);
+	pid = child_ready(opens_often);
 	for (;;) {
 		sleep_ms(500);
 		busy = busy_workers();
@@ -223,7 +203,7 @@ static void killed_while_many_wait(void)
 	pid_t pid;
 
 	need_odp();
-	pid = start(waiting);
+	pid = child_ready(waiting);
 	sleep_ms(300);
 	child_kill(pid);
 }

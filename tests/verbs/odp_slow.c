@@ -218,32 +218,26 @@ static void device_still_works(void)
 	pair_close(&s.p);
 }
 
+static bool at_remote, for_read;
+
+static void wait_for_ever(int ready)
+{
+	slow_open(&s, NULL, at_remote);
+	q_rdma(&s.p.a, for_read ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, 1, s.l, 77, s.r, 5,
+	       9000);
+	slow_await_asked(&s);
+	check(write(ready, "", 1) == 1, "pipe");
+	pause();
+}
+
 /* Killed, QPs and all, while a page is awaited that will never come. */
 static void killed(void)
 {
 	for (int i = 0; i < 4; i++) {
-		int pipefd[2];
-		pid_t pid;
-		char c;
-
 		need_odp();
-		check(!pipe(pipefd), "pipe");
-		pid = fork();
-		check(pid >= 0, "fork");
-		if (!pid) {
-			slow_open(&s, NULL, i & 1);
-			q_rdma(&s.p.a, i & 2 ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, 1,
-			       i & 1 ? &s.fast : &s.slow, 77, i & 1 ? &s.slow : &s.fast, 5,
-			       9000);
-			slow_await_asked(&s);
-			check(write(pipefd[1], "", 1) == 1, "pipe");
-			pause();
-		}
-		close(pipefd[1]);
-		if (read(pipefd[0], &c, 1) != 1)
-			child_verdict(pid);
-		child_kill(pid);
-		close(pipefd[0]);
+		at_remote = i & 1;
+		for_read = i & 2;
+		child_kill(child_ready(wait_for_ever));
 	}
 	device_still_works();
 }

@@ -229,6 +229,26 @@ long proc_vmstat(const char *name)
 	return value < 0 ? 0 : value;
 }
 
+pid_t child_ready(void (*fn)(int ready))
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	check(!pipe(ready), "pipe");
+	pid = fork();
+	check(pid >= 0, "fork");
+	if (!pid) {
+		fn(ready[1]);
+		_exit(1);
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
+		child_verdict(pid);
+	close(ready[0]);
+	return pid;
+}
+
 void child_await(pid_t pid)
 {
 	uint64_t end = now_ms() + WAIT_MS;

@@ -99,6 +99,8 @@ void sleep_ms(unsigned int ms);
  */
 int in_child(void (*fn)(void *arg), void *arg);
 
+/* A forked child that runs @fn, which does not return, and has written a byte to @ready. */
+pid_t child_ready(void (*fn)(int ready));
 /* A forked child that has to die now: wait for it, or kill it first. */
 void child_await(pid_t pid);
 void child_kill(pid_t pid);
