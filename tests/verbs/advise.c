@@ -321,23 +321,37 @@ static void other_keys(void)
 	teardown();
 }
 
+/* Memory of small pages that nobody has touched, too much of it to be compared. */
+static void vast_new(struct buf *b, struct nic *nic, size_t pages)
+{
+	memset(b, 0, sizeof(*b));
+	b->size = pages * PAGE;
+	b->map = mmap(NULL, b->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
+	check(b->map != MAP_FAILED, "mmap: %s", strerror(errno));
+	madvise(b->map, b->size, MADV_NOHUGEPAGE);
+	buf_reg(b, nic, ACCESS_ALL);
+}
+
+/* Bring so much of it, some time. */
+static void vast_ask(const struct buf *b, struct nic *nic, size_t at, size_t len)
+{
+	int ret = advise(nic->pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0,
+			 buf_addr(b, at), len, b->lkey);
+
+	check(!ret, "ibv_advise_mr: %s", strerror(ret));
+}
+
 #define MANY_PAGES 131072ul
 
 static void asks_for_much(void)
 {
 	struct nic nic;
-	struct buf b = { .size = MANY_PAGES * PAGE };
-	int ret;
+	struct buf b;
 
 	nic_open(&nic, cfg.peer);
-	b.map = mmap(NULL, b.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		     -1, 0);
-	check(b.map != MAP_FAILED, "mmap: %s", strerror(errno));
-	madvise(b.map, b.size, MADV_NOHUGEPAGE);
-	buf_reg(&b, &nic, ACCESS_ALL);
-	ret = advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0, buf_addr(&b, 0),
-		     b.size, b.lkey);
-	check(!ret, "ibv_advise_mr: %s", strerror(ret));
+	vast_new(&b, &nic, MANY_PAGES);
+	vast_ask(&b, &nic, 0, b.size);
 	pause();
 }
 
@@ -381,23 +395,14 @@ static void dropped_when_closed(void)
 	const long all = PIECES_LEFT * PIECE_PAGES;
 	long pages = pages_faulted();
 	long dropped = hw_counter(cfg.peer, "prefetches_dropped");
-	struct buf b = { .size = PIECES_LEFT * PIECE_PAGES * PAGE };
 	struct nic nic;
+	struct buf b;
 
 	need_odp();
 	nic_open(&nic, cfg.peer);
-	b.map = mmap(NULL, b.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		     -1, 0);
-	check(b.map != MAP_FAILED, "mmap: %s", strerror(errno));
-	madvise(b.map, b.size, MADV_NOHUGEPAGE);
-	buf_reg(&b, &nic, ACCESS_ALL);
-	for (size_t i = 0; i < PIECES_LEFT; i++) {
-		int ret = advise(nic.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0,
-				 buf_addr(&b, i * PIECE_PAGES * PAGE),
-				 PIECE_PAGES * PAGE, b.lkey);
-
-		check(!ret, "ibv_advise_mr: %s", strerror(ret));
-	}
+	vast_new(&b, &nic, all);
+	for (size_t i = 0; i < PIECES_LEFT; i++)
+		vast_ask(&b, &nic, i * PIECE_PAGES * PAGE, PIECE_PAGES * PAGE);
 	check(!ibv_dereg_mr(b.mr), "ibv_dereg_mr: %s", strerror(errno));
 	nic_close(&nic);
 	pages = pages_faulted() - pages;
