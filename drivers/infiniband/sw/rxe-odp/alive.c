@@ -136,8 +136,8 @@ void rxo_alive_start(struct rxo_qp *qp)
 				      rxo_alive_floor(qp))));
 }
 
-/* Is there something to tell, and of which PSN? */
-static bool rxo_alive_psn(const struct rxo_qp *qp, u32 *psn)
+/* Is there something to tell? */
+static bool rxo_alive_waits(const struct rxo_qp *qp)
 {
 	const struct rxo_resp *resp = &qp->resp;
 
@@ -146,22 +146,15 @@ static bool rxo_alive_psn(const struct rxo_qp *qp, u32 *psn)
 	/* Responses of one that had to make way have gone out. */
 	if (resp->aside.active && (resp->aside.begun || resp->aside.again))
 		return false;
-	*psn = resp->epsn;
-	if (resp->read.active) {
-		if (resp->read.begun || resp->read.again)
-			return false;
-		*psn = resp->read.psn;
-	}
-	return true;
+	return !resp->read.active || !(resp->read.begun || resp->read.again);
 }
 
 void rxo_alive_beat(struct rxo_qp *qp)
 {
 	const struct rxo_resp *resp = &qp->resp;
-	u32 psn;
 
 	rxo_run_assert(qp);
-	if (!rxo_alive_psn(qp, &psn)) {
+	if (!rxo_alive_waits(qp)) {
 		rxo_alive_count(qp, false);
 		return;
 	}
@@ -175,12 +168,14 @@ void rxo_alive_beat(struct rxo_qp *qp)
 
 void rxo_alive_heard(struct rxo_qp *qp)
 {
+	const struct rxo_resp *resp = &qp->resp;
+	u32 psn = resp->read.active ? resp->read.psn : resp->epsn;
 	struct rxo_alive *alive = &qp->alive;
 	struct rxo_packet pkt;
-	u32 psn, usec, limit;
+	u32 usec, limit;
 
 	rxo_run_assert(qp);
-	if (!alive->counted || !rxo_alive_psn(qp, &psn) ||
+	if (!alive->counted || !rxo_alive_waits(qp) ||
 	    !rxo_run_peek_request(qp, true, &pkt) ||
 	    rxo_psn_diff(pkt.psn, psn) > 0)
 		return;
