@@ -278,7 +278,7 @@ static void budget_keepalives(struct kunit *test)
 	struct rxo_owner *owner;
 
 	owner = rxo_quota_open(&dev->quota);
-	KUNIT_ASSERT_NOT_NULL(test, owner);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, owner);
 	rxo_run_enter(qp);
 	qp->owner = owner;
 	qp->state = IB_QPS_RTS;
@@ -332,7 +332,7 @@ static void budget_queued(struct kunit *test)
 	dev = &b[0]->env->dev;
 	dev->max_queued = 200;
 	owner = rxo_quota_open(&dev->quota);
-	KUNIT_ASSERT_NOT_NULL(test, owner);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, owner);
 	queued = rxo_quota_queued(owner);
 	for (i = 0; i < ARRAY_SIZE(b); i++) {
 		rxo_run_enter(&b[i]->qp);
