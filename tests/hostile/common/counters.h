@@ -5,7 +5,6 @@
 #ifndef TESTS_HOSTILE_COUNTERS_H
 #define TESTS_HOSTILE_COUNTERS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define MAX_COUNTERS 96
@@ -22,8 +21,8 @@ void counters_read(struct counters *c);
 uint64_t counters_delta(const struct counters *before, const char *name);
 /* A line of all that have moved. */
 void counters_print(const struct counters *before);
-/* Has each of the @names, up to NULL, moved? */
-bool counters_all(const struct counters *before, const char *const *names);
+/* The first of the @names, up to NULL, that has not moved; or NULL. */
+const char *counters_missed(const struct counters *before, const char *const *names);
 /* Fails unless each of the @names, up to NULL, has moved. */
 void counters_reached(const struct counters *before, const char *const *names);
 
