@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What one QP may take from the others, and from the CPU. As in run_test.c, what a
- * packet does when it is freed runs in a step, as the runner, and is the test's.
+ * What one QP may take from the others, and from the CPU.
  */
 #include <linux/delay.h>
 #include <linux/interrupt.h>
@@ -14,136 +13,27 @@
 #include "../run.h"
 #include "../wire/packet.h"
 #include "../wire/rc.h"
-#include "env.h"
-
-/* As run.c says. */
-#define RUN_BATCH 16
-#define RUN_BUDGET 256
-#define RUN_OWN 2
-
-struct budget_env {
-	struct rxo_env *env;
-	struct rxo_qp qp;
-	struct rxo_cq cq;
-	struct tasklet_struct tasklet;
-	atomic_t steps;
-	atomic_t in_caller; /* of these, in @caller */
-	atomic_t in_softirq;
-	struct task_struct *caller;
-	/* The runner's: */
-	unsigned int follow; /* packets that follow, each from a softirq after its step */
-	unsigned int chain; /* packets that follow, each from within its step */
-	unsigned int usec; /* what a step takes */
-	struct budget_turns *turns; /* of all QPs that take turns */
-};
-
-/* Steps of QPs that take turns in workers, all on one CPU. */
-struct budget_turns {
-	struct budget_env *last; /* who did the last step */
-	unsigned int steps; /* since it is that one */
-	unsigned int cut; /* turns that ended in the midst of a budget */
-};
-
-static void budget_give(struct budget_env *b);
-
-static void budget_tasklet(struct tasklet_struct *tasklet)
-{
-	budget_give(container_of(tasklet, struct budget_env, tasklet));
-}
-
-static void budget_env_fini(void *arg)
-{
-	struct budget_env *b = arg;
-
-	rxo_run_enter(&b->qp);
-	b->follow = 0;
-	b->chain = 0;
-	rxo_run_leave(&b->qp);
-	tasklet_kill(&b->tasklet);
-}
-
-static struct budget_env *budget_env_get(struct kunit *test)
-{
-	struct budget_env *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, b);
-	b->env = test->priv;
-	rxo_env_qp(b->env, &b->qp, &b->cq);
-	tasklet_setup(&b->tasklet, budget_tasklet);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, budget_env_fini, b));
-	return b;
-}
-
-static void budget_turn(struct budget_env *b)
-{
-	struct budget_turns *turns = b->turns;
-
-	if (!(current->flags & PF_WQ_WORKER))
-		return;
-	if (turns->last != b) {
-		turns->cut += turns->steps % RUN_BUDGET != 0;
-		turns->last = b;
-		turns->steps = 0;
-	}
-	turns->steps++;
-}
-
-/* The runner has come to a packet. */
-static void budget_step(struct sk_buff *skb)
-{
-	struct budget_env *b = *(struct budget_env **)skb->cb;
-
-	if (in_serving_softirq())
-		atomic_inc(&b->in_softirq);
-	else if (current == b->caller)
-		atomic_inc(&b->in_caller);
-	udelay(b->usec);
-	if (b->turns)
-		budget_turn(b);
-	if (b->chain) {
-		b->chain--;
-		budget_give(b);
-	}
-	if (b->follow) {
-		b->follow--;
-		/* Bottom halves are disabled: it runs when the batch is over. */
-		tasklet_schedule(&b->tasklet);
-	}
-	atomic_inc(&b->steps);
-}
-
-static void budget_give(struct budget_env *b)
-{
-	const struct rxo_packet pkt = { .flags = RXO_OP_REQ };
-	struct sk_buff *skb = rxo_env_skb();
-
-	if (!skb)
-		return;
-	*(struct budget_env **)skb->cb = b;
-	skb->destructor = budget_step;
-	rxo_run_packet(&b->qp, skb, &pkt);
-}
+#include "run_env.h"
 
 /* The time is a limit for what hangs, not for what is slow. */
-static void budget_await(struct kunit *test, struct budget_env *b, int steps)
+static void budget_await(struct kunit *test, struct run_env *b, int steps)
 {
 	unsigned long end = jiffies + 60 * HZ;
 
-	while (atomic_read(&b->steps) < steps && time_before(jiffies, end))
+	while (atomic_read(&b->done) < steps && time_before(jiffies, end))
 		usleep_range(100, 1000);
-	KUNIT_EXPECT_EQ(test, atomic_read(&b->steps), steps);
+	KUNIT_EXPECT_EQ(test, atomic_read(&b->done), steps);
 }
 
 /* What comes one by one, so that there is never more to do, is within the budget too. */
 static void budget_events(struct kunit *test)
 {
-	struct budget_env *b = budget_env_get(test);
+	struct run_env *b = run_env_get(test);
 
 	b->follow = 10 * RUN_BUDGET;
 	b->caller = current;
-	budget_give(b);
-	KUNIT_EXPECT_LE(test, atomic_read(&b->in_caller),
+	run_give(b, true);
+	KUNIT_EXPECT_LE(test, b->in_caller,
 			RUN_BUDGET + RUN_BATCH);
 	budget_await(test, b, 10 * RUN_BUDGET + 1);
 	KUNIT_EXPECT_GE(test, rxo_env_count(b->env, RXO_CNT_budget_yields), 9);
@@ -152,14 +42,14 @@ static void budget_events(struct kunit *test)
 /* In workers one QP's turn is not cut short by another's, and nobody has two in a row. */
 static void budget_in_turn(struct kunit *test)
 {
-	struct budget_env *b[4];
-	struct budget_turns *turns;
+	struct run_env *b[4];
+	struct run_turns *turns;
 	unsigned int i;
 
 	turns = kunit_kzalloc(test, sizeof(*turns), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, turns);
 	for (i = 0; i < ARRAY_SIZE(b); i++) {
-		b[i] = budget_env_get(test);
+		b[i] = run_env_get(test);
 		b[i]->chain = 4 * RUN_BUDGET - 1;
 		b[i]->turns = turns;
 		/* A budget takes longer than the scheduler lets anybody run. */
@@ -168,7 +58,7 @@ static void budget_in_turn(struct kunit *test)
 	/* All of it on this CPU. */
 	migrate_disable();
 	for (i = 0; i < ARRAY_SIZE(b); i++)
-		budget_give(b[i]);
+		run_give(b[i], true);
 	migrate_enable();
 	for (i = 0; i < ARRAY_SIZE(b); i++)
 		budget_await(test, b[i], 4 * RUN_BUDGET);
@@ -181,12 +71,12 @@ static void budget_destroy_wq(void *wq)
 	destroy_workqueue(wq);
 }
 
-static int budget_sum(struct budget_env **b, unsigned int n)
+static int budget_sum(struct run_env **b, unsigned int n)
 {
 	int sum = 0;
 
 	while (n--)
-		sum += atomic_read(&b[n]->steps);
+		sum += atomic_read(&b[n]->done);
 	return sum;
 }
 
@@ -194,7 +84,7 @@ static int budget_sum(struct budget_env **b, unsigned int n)
 static void budget_of_processes(struct kunit *test)
 {
 	enum { MANY = 6, TURNS = 4 };
-	struct budget_env *b[MANY], *one;
+	struct run_env *b[MANY], *one;
 	struct workqueue_struct *wq = rxo_quota_alloc_run_wq();
 	unsigned int i;
 	int before;
@@ -203,20 +93,20 @@ static void budget_of_processes(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, budget_destroy_wq, wq));
 	for (i = 0; i < MANY; i++) {
-		b[i] = budget_env_get(test);
+		b[i] = run_env_get(test);
 		b[i]->chain = 3 * TURNS * RUN_BUDGET - 1;
 		b[i]->usec = 50;
 	}
-	one = budget_env_get(test);
+	one = run_env_get(test);
 	one->chain = TURNS * RUN_BUDGET - 1;
 	one->usec = 50;
 	one->qp.run.wq = wq;
 	/* All of it on this CPU. */
 	migrate_disable();
 	for (i = 0; i < MANY; i++)
-		budget_give(b[i]);
+		run_give(b[i], true);
 	before = budget_sum(b, MANY);
-	budget_give(one);
+	run_give(one, true);
 	migrate_enable();
 	budget_await(test, one, TURNS * RUN_BUDGET);
 	/* In turn with all of them it would be as many times that. */
@@ -227,13 +117,13 @@ static void budget_of_processes(struct kunit *test)
 }
 
 /* Packets wait, and only the timer makes the QP run. */
-static void budget_timer(struct budget_env *b, unsigned int packets, ktime_t at)
+static void budget_timer(struct run_env *b, unsigned int packets, ktime_t at)
 {
 	struct rxo_run *run = &b->qp.run;
 
 	rxo_run_enter(&b->qp);
 	while (packets--)
-		budget_give(b);
+		run_give(b, true);
 	spin_lock_bh(&run->lock);
 	run->events = 0;
 	run->busy = false;
@@ -245,12 +135,12 @@ static void budget_timer(struct budget_env *b, unsigned int packets, ktime_t at)
 static void budget_timers(struct kunit *test)
 {
 	enum { QPS = 32, PACKETS = 16 };
-	struct budget_env *b[QPS];
+	struct run_env *b[QPS];
 	unsigned int i, in_softirq = 0;
 	ktime_t at;
 
 	for (i = 0; i < QPS; i++) {
-		b[i] = budget_env_get(test);
+		b[i] = run_env_get(test);
 		b[i]->usec = 100;
 	}
 	migrate_disable();
@@ -260,7 +150,7 @@ static void budget_timers(struct kunit *test)
 	migrate_enable();
 	for (i = 0; i < QPS; i++) {
 		budget_await(test, b[i], PACKETS);
-		in_softirq += atomic_read(&b[i]->in_softirq);
+		in_softirq += b[i]->in_softirq;
 	}
 	/* The first few at once, the others in a worker. */
 	KUNIT_EXPECT_GE(test, in_softirq, PACKETS);
@@ -272,7 +162,7 @@ static void budget_timers(struct kunit *test)
 /* Peers in a hurry are told in time, until too many of one process have to be. */
 static void budget_keepalives(struct kunit *test)
 {
-	struct budget_env *b = budget_env_get(test);
+	struct run_env *b = run_env_get(test);
 	struct rxo_dev *dev = &b->env->dev;
 	struct rxo_qp *qp = &b->qp;
 	struct rxo_owner *owner;
@@ -309,26 +199,26 @@ static void budget_keepalives(struct kunit *test)
 }
 
 /* More packets than are taken. Return: how many are. */
-static u32 budget_fill(struct budget_env *b)
+static u32 budget_fill(struct run_env *b)
 {
 	unsigned int i;
 
 	for (i = 0; i < 300; i++)
-		budget_give(b);
+		run_give(b, true);
 	return skb_queue_len(&b->qp.run.requests);
 }
 
 /* Packets that wait are memory of the device, of which nobody has more than he leaves. */
 static void budget_queued(struct kunit *test)
 {
-	struct budget_env *b[4];
+	struct run_env *b[4];
 	struct rxo_owner *owner;
 	atomic_t *queued;
 	struct rxo_dev *dev;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(b); i++)
-		b[i] = budget_env_get(test);
+		b[i] = run_env_get(test);
 	dev = &b[0]->env->dev;
 	dev->max_queued = 200;
 	owner = rxo_quota_open(&dev->quota);

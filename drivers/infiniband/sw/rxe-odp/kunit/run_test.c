@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The runner and the timers of a QP. The QP is in RESET, where each packet is
- * dropped in a step of its own; what a packet does when it is freed runs in
- * that step, as the runner, and is the test's.
+ * The runner and the timers of a QP.
  */
 #include <linux/delay.h>
 #include <linux/interrupt.h>
@@ -18,119 +16,7 @@
 #include "../wire/psn.h"
 #include "../wire/rc.h"
 #include "env.h"
-
-/* As run.c says. */
-#define RUN_QUEUE 1024
-#define RUN_OWN 2
-#define RUN_BATCH 16
-#define RUN_BUDGET 256
-#define RUN_BUDGET_SOFTIRQ 64
-
-struct run_env {
-	struct rxo_env *env;
-	struct kunit *test;
-	struct rxo_qp qp;
-	struct rxo_cq cq;
-	struct tasklet_struct tasklet;
-	bool stop;
-	atomic_t inside; /* runners at this moment */
-	atomic_t twice; /* there were two, or nobody owned the QP */
-	atomic_t done; /* packets freed by a runner */
-	atomic_t sent; /* packets given to the QP */
-	atomic_t entered;
-	/* What the next packet does, by the runner only: */
-	unsigned int chain; /* packets that follow from within */
-	bool later; /* call rxo_run_later() */
-	unsigned int queued; /* times it was good for something */
-	unsigned int in_softirq; /* steps there */
-	unsigned int in_caller; /* steps in @caller */
-	struct task_struct *caller;
-};
-
-static void run_give(struct run_env *r, bool request);
-
-static void run_env_fini(void *arg)
-{
-	struct run_env *r = arg;
-
-	tasklet_kill(&r->tasklet);
-	rxo_run_enter(&r->qp);
-	/* So that what runs a chain comes to an end. */
-	r->chain = 0;
-	rxo_run_leave(&r->qp);
-}
-
-static void run_tasklet(struct tasklet_struct *tasklet);
-
-static struct run_env *run_env_get(struct kunit *test)
-{
-	struct run_env *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, r);
-	r->env = test->priv;
-	r->test = test;
-	rxo_env_qp(r->env, &r->qp, &r->cq);
-	tasklet_setup(&r->tasklet, run_tasklet);
-	KUNIT_ASSERT_EQ(test, 0,
-			kunit_add_action_or_reset(test, run_env_fini, r));
-	return r;
-}
-
-/* The runner has come to a packet. */
-static void run_step(struct sk_buff *skb)
-{
-	struct run_env *r = *(struct run_env **)skb->cb;
-
-	if (atomic_inc_return(&r->inside) != 1 || !READ_ONCE(r->qp.run.busy))
-		atomic_inc(&r->twice);
-	if (in_serving_softirq())
-		r->in_softirq++;
-	else if (r->caller == current)
-		r->in_caller++;
-	ndelay(500);
-	if (r->later) {
-		rxo_run_later(&r->qp);
-		r->queued += hrtimer_is_queued(&r->qp.run.later);
-	}
-	if (r->chain) {
-		r->chain--;
-		/* Requests only: a step takes one of each kind. */
-		run_give(r, true);
-	}
-	atomic_dec(&r->inside);
-	atomic_inc(&r->done);
-}
-
-static struct sk_buff *run_skb(struct run_env *r)
-{
-	struct sk_buff *skb = rxo_env_skb();
-
-	if (skb) {
-		*(struct run_env **)skb->cb = r;
-		skb->destructor = run_step;
-	}
-	return skb;
-}
-
-static void run_give(struct run_env *r, bool request)
-{
-	const struct rxo_packet pkt = {
-		.flags = request ? RXO_OP_REQ : RXO_OP_RESP,
-	};
-	struct sk_buff *skb = run_skb(r);
-
-	if (!skb)
-		return;
-	atomic_inc(&r->sent);
-	rxo_run_packet(&r->qp, skb, &pkt);
-}
-
-static void run_tasklet(struct tasklet_struct *tasklet)
-{
-	struct run_env *r = container_of(tasklet, struct run_env, tasklet);
-
-	run_give(r, true);
-}
+#include "run_env.h"
 
 static bool run_idle(struct run_env *r)
 {
