@@ -27,6 +27,51 @@ static void print_file(const char *dir, const char *name, const char *before)
 	fclose(f);
 }
 
+struct usage {
+	unsigned long faults, major, user, system;
+};
+
+static bool read_usage(const char *dir, struct usage *u)
+{
+	char path[128];
+	bool ok;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/stat", dir);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	ok = fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %lu %*u %lu %*u %lu %lu",
+		    &u->faults, &u->major, &u->user, &u->system) == 4;
+	fclose(f);
+	return ok;
+}
+
+/* One that runs has no stack to look at; what it takes tells where it runs. */
+static void print_usage(const char *dir)
+{
+	struct usage a, b;
+
+	if (!read_usage(dir, &a))
+		return;
+	sleep_ms(500);
+	if (!read_usage(dir, &b))
+		return;
+	printf("##   in half a second: %lu ticks as a user, %lu in the kernel, %lu + %lu page faults\n",
+	       b.user - a.user, b.system - a.system, b.faults - a.faults, b.major - a.major);
+}
+
+/* The kernel's log, and so the end of the run, has the stacks of all processors. */
+static void log_processors(void)
+{
+	FILE *f = fopen("/proc/sysrq-trigger", "w");
+
+	if (!f)
+		return;
+	fputs("l", f);
+	fclose(f);
+}
+
 typedef bool (*wanted_fn)(const char *dir, pid_t group);
 
 static bool is_in_group(const char *dir, pid_t group)
@@ -42,19 +87,24 @@ static void print_threads(wanted_fn wanted, pid_t group)
 		return;
 	for (size_t i = 0; i < g.gl_pathc; i++) {
 		const char *dir = g.gl_pathv[i];
+		char state;
 
 		if (!wanted(dir, group))
 			continue;
-		printf("## %s %c\n", dir, proc_state(atoi(strrchr(dir, '/') + 1)));
+		state = proc_state(atoi(strrchr(dir, '/') + 1));
+		printf("## %s %c\n", dir, state);
 		print_file(dir, "comm", "");
 		print_file(dir, "syscall", "syscall ");
 		print_file(dir, "stack", "");
+		if (state == 'R')
+			print_usage(dir);
 	}
 	globfree(&g);
 }
 
 void stuck_print(pid_t group)
 {
+	log_processors();
 	print_threads(is_in_group, group);
 }
 
