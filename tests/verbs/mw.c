@@ -340,6 +340,44 @@ static void not_for_local_use(void)
 	teardown();
 }
 
+/* The first byte is at 0, and nothing at the address that it has for the MR. */
+static void zero_based(void)
+{
+	static const enum ibv_wr_opcode ops[] = { IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ };
+	uint32_t rkey;
+	struct wr w;
+
+	setup(IBV_MW_TYPE_2, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	rkey = bind(OFF, LEN, RW | IBV_ACCESS_ZERO_BASED, IBV_WC_SUCCESS);
+	for (unsigned int i = 0; i < ARRAY_SIZE(ops); i++) {
+		size_t at = rnd_range(0, LEN - 700);
+
+		wr_init(&w, ops[i], 1);
+		wr_sge(&w, &l, 33, 700);
+		w.wr.wr.rdma.remote_addr = at;
+		w.wr.wr.rdma.rkey = rkey;
+		wr_post(&p.a, &w);
+		wc_ok(p.a.scq, 1);
+		if (ops[i] == IBV_WR_RDMA_WRITE)
+			buf_moved(&r, OFF + at, &l, 33, 700);
+		else
+			buf_moved(&l, 33, &r, OFF + at, 700);
+	}
+	by_window(IBV_WR_RDMA_READ, rkey, OFF, 5, IBV_WC_REM_ACCESS_ERR);
+	teardown();
+}
+
+/* IBTA 10.6.7.2.6: a window of type 1 has the addresses of its MR. */
+static void zero_based_type_1(void)
+{
+	setup(IBV_MW_TYPE_1, ACCESS_ALL | IBV_ACCESS_MW_BIND);
+	/* The library would say no by itself. */
+	mw->type = IBV_MW_TYPE_2;
+	bind(OFF, LEN, RW | IBV_ACCESS_ZERO_BASED, IBV_WC_MW_BIND_ERR);
+	mw->type = IBV_MW_TYPE_1;
+	teardown();
+}
+
 static void type_1(void)
 {
 	struct ibv_mw_bind b;
@@ -372,4 +410,5 @@ static void type_1(void)
 
 TEST_MAIN(CASE(inside), CASE(outside_but_in_the_mr), CASE(rights), CASE(rebound),
 	  CASE(invalidated), CASE(deallocated), CASE(other_qp), CASE(another_pd),
-	  CASE(bad_bindings), CASE(behind_a_bad_binding), CASE(not_for_local_use), CASE(type_1))
+	  CASE(bad_bindings), CASE(behind_a_bad_binding), CASE(not_for_local_use), CASE(type_1),
+	  CASE(zero_based), CASE(zero_based_type_1))

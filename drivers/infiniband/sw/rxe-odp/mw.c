@@ -66,7 +66,7 @@ static bool rxo_mw_may_bind(struct rxo_mw *mw, const struct rxo_mw_bind *bind)
 	    bind->mw_rkey >> 8 != bind->rkey >> 8)
 		return false;
 	if (mw->ib.type == IB_MW_TYPE_1)
-		return true;
+		return !(bind->access & IB_ZERO_BASED);
 	/* Type 2: free, and not the tag it had, which the peer may know. */
 	return !mw->mr && bind->len && bind->mw_rkey != bind->rkey;
 }
