@@ -3,6 +3,9 @@
  * A wire that loses, doubles and reorders packets (netem): everything still
  * arrives, once and in order, and nothing else changes.
  */
+#include <stdio.h>
+
+#include "stall.h"
 #include "test.h"
 #include "traffic.h"
 #include "wire.h"
@@ -18,6 +21,12 @@ static void netem(const char *what)
 		wire_netem(&end[i], what);
 }
 
+/* What a failure may be owed to: eight time-outs in a row without a processor are one. */
+static void tell_stall(void)
+{
+	printf("## a processor stood still for %u ms\n", stall_longest());
+}
+
 static void setup(uint8_t timeout)
 {
 	struct qp_opt opt = opt_rc;
@@ -29,6 +38,8 @@ static void setup(uint8_t timeout)
 	/* What a case that failed has left. */
 	netem(NULL);
 	traffic_open(&t, &p);
+	stall_watch();
+	test_excuse = tell_stall;
 }
 
 static void teardown(void)
