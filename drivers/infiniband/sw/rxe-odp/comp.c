@@ -318,8 +318,9 @@ bool rxo_comp_step(struct rxo_qp *qp)
 	if (!skb)
 		return false;
 
-	if ((qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD) &&
-	    rxo_comp_packet(qp, skb) == -EAGAIN) {
+	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD) {
+		rxo_count(qp->dev, rcvd_flushed);
+	} else if (rxo_comp_packet(qp, skb) == -EAGAIN) {
 		comp->skb = skb;
 		return true;
 	}

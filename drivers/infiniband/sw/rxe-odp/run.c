@@ -404,6 +404,9 @@ void rxo_run_purge(struct rxo_qp *qp)
 	hrtimer_cancel(&run->later);
 	spin_lock_bh(&run->lock);
 	run->events = 0;
+	rxo_count_add(qp->dev, rcvd_flushed,
+		      skb_queue_len(&run->requests) +
+			      skb_queue_len(&run->responses));
 	rxo_run_queue_purge(qp, &run->requests);
 	rxo_run_queue_purge(qp, &run->responses);
 	spin_unlock_bh(&run->lock);

@@ -38,6 +38,7 @@ struct rxo_dev;
 	op(rcvd_wrong_qkey)                                                   \
 	op(rcvd_wrong_transport) /* RC packet at another kind of QP ... */    \
 	op(rcvd_queue_full) /* QP had too much to do; go-back-N recovers */   \
+	op(rcvd_flushed) /* queued, and the QP then reset or in error */      \
 	op(rcvd_no_wqe) /* UC, UD: no receive was posted */                   \
 	op(rcvd_aborted) /* UC: a message broke off */                        \
 	op(rcvd_duplicates)                                                   \

@@ -195,6 +195,7 @@ static void run_purge(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&r->qp.run.responses));
 	KUNIT_EXPECT_FALSE(test, hrtimer_active(&r->qp.run.later));
 	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_no_qp), 0);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(r->env, RXO_CNT_rcvd_flushed), 2);
 	rxo_run_leave(&r->qp);
 	run_check(test, r);
 }
