@@ -13,6 +13,12 @@
 #include "wire/range.h"
 #include "wire/rc.h"
 
+/* Of two that are past, the smaller is the newer, however long ago the other was. */
+static u32 rxo_resp_age(const struct rxo_resp *resp, u32 psn)
+{
+	return (resp->epsn - 1 - psn) & RXO_PSN_MASK;
+}
+
 struct rxo_res *rxo_resp_remember(struct rxo_qp *qp)
 {
 	struct rxo_resp *resp = &qp->resp;
@@ -23,7 +29,8 @@ struct rxo_res *rxo_resp_remember(struct rxo_qp *qp)
 		resp->res_next = 0;
 	res = &resp->res[resp->res_next++];
 	/* The peer would not have asked for one more, had that not been answered. */
-	if (res->used && rxo_psn_diff(res->last_psn, resp->ack_psn) > 0)
+	if (res->used && rxo_resp_age(resp, res->last_psn) <
+				 rxo_resp_age(resp, resp->ack_psn))
 		resp->ack_psn = res->last_psn;
 	memset(res, 0, sizeof(*res));
 	res->used = true;

@@ -4,6 +4,7 @@
  */
 #include "../cq.h"
 #include "../qp.h"
+#include "../resp.h"
 #include "../run.h"
 #include "../wire/packet.h"
 #include "../wire/rc.h"
@@ -115,10 +116,43 @@ static void resp_newest_copy(struct kunit *test)
 	}
 }
 
+/* A READ is remembered in place of one at @old, when @ack was the newest other message. */
+static u32 resp_acknowledged(struct resp_env *r, u32 old, u32 ack, u32 epsn)
+{
+	struct rxo_resp *resp = &r->qp.resp;
+	u32 psn;
+
+	rxo_run_enter(&r->qp);
+	r->qp.attr.max_dest_rd_atomic = 1;
+	resp->res_next = 1;
+	resp->res[0] = (struct rxo_res){ .last_psn = old, .used = true };
+	resp->ack_psn = ack;
+	resp->epsn = epsn;
+	rxo_resp_remember(&r->qp);
+	psn = resp->ack_psn;
+	rxo_run_leave(&r->qp);
+	return psn;
+}
+
+/* What is acknowledged while a READ waits is the past, and the newest there is. */
+static void resp_remembers(struct kunit *test)
+{
+	struct resp_env *r = resp_env_get(test, 0);
+
+	KUNIT_EXPECT_EQ(test, resp_acknowledged(r, 105, 99, 106), 105);
+	KUNIT_EXPECT_EQ(test, resp_acknowledged(r, 99, 105, 106), 105);
+	KUNIT_EXPECT_EQ(test, resp_acknowledged(r, 3, 0xfffff0, 4), 3);
+	/* So long ago that it looks as if it were to come. */
+	KUNIT_EXPECT_EQ(test, resp_acknowledged(r, 5, 10000005, 10000006),
+			10000005);
+	KUNIT_EXPECT_EQ(test, resp_acknowledged(r, 10000005, 5, 6), 5);
+}
+
 static struct kunit_case resp_cases[] = {
 	KUNIT_CASE(resp_longest_send),
 	KUNIT_CASE(resp_endless_send),
 	KUNIT_CASE(resp_newest_copy),
+	KUNIT_CASE(resp_remembers),
 	{}
 };
 
