@@ -33,6 +33,7 @@
  *  BUG_STOP_NO_WAKE	does not tell the verb that waits
  *  BUG_STOP_WAKE_LATE	tells it after the unlock
  *  BUG_YIELD_NOT_BUSY	ownership does not go to the worker with the work
+ *  BUG_ENTER_KEEPS_BUSY	a verb takes the work away, and not what came with it
  *  BUG_LEAVE_NO_RUN	a verb leaves, and what came meanwhile stays
  *  BUG_LATER_NONE	lacks memory and starts no timer
  *  BUG_LATER_ACTIVE	starts none while the timer's function runs
@@ -324,17 +325,23 @@ inline rxo_run_stop()
 #endif
 }
 
-/* Ownership goes with it: queue_work() */
+/* Ownership goes to queue_work(), or to the verb that waits. */
 inline rxo_run_yield()
 {
 	runs();
 	runners--;
+	if
+	:: entering ->
+		busy = false;
+		wake_up()
+	:: else ->
 #ifdef BUG_YIELD_NOT_BUSY
-	busy = false;
-	wake_up();
+		busy = false;
+		wake_up();
 #endif
-	assert(!work_pending);
-	work_pending = true
+		assert(!work_pending);
+		work_pending = true
+	fi
 }
 
 inline rxo_run()
@@ -475,7 +482,19 @@ inline enter_own(id)
 
 inline rxo_run_enter(id)
 {
-	atomic { alive(); entering++; enter_own(id) }
+	atomic {
+		alive();
+		entering++;
+		if
+		:: work_pending -> /* cancel_work() */
+			work_pending = false;
+#ifndef BUG_ENTER_KEEPS_BUSY
+			busy = false
+#endif
+		:: else
+		fi;
+		enter_own(id)
+	}
 	do
 	:: mine -> mine = false; break
 	:: atomic { !mine && !asleep[id] -> alive(); enter_own(id) }

@@ -120,12 +120,22 @@ static void rxo_run_pause(struct rxo_qp *qp)
 	spin_unlock_bh(&qp->run.lock);
 }
 
-/* Ownership goes with it. */
+/*
+ * Ownership goes to the work, or to a verb that wants it: rxo_run_enter_unless() finds it
+ * either not yet given away, or the work pending.
+ */
 static void rxo_run_yield(struct rxo_qp *qp)
 {
+	struct rxo_run *run = &qp->run;
+
 	rxo_run_assert(qp);
 	rxo_count(qp->dev, budget_yields);
-	queue_work(qp->run.wq, &qp->run.work);
+	spin_lock_bh(&run->lock);
+	if (run->entering)
+		rxo_run_let_go(run);
+	else
+		queue_work(run->wq, &run->work);
+	spin_unlock_bh(&run->lock);
 }
 
 static void rxo_run(struct rxo_qp *qp)
@@ -347,6 +357,9 @@ static bool rxo_run_enter_unless(struct rxo_qp *qp, bool too_long)
 	might_sleep();
 	spin_lock_bh(&run->lock);
 	run->entering++;
+	/* Its turn may come late, behind all that its process has to do. */
+	if (cancel_work(&run->work))
+		run->busy = false;
 	wait_event_cmd(run->idle,
 		       !run->busy || run->ended || (too_long && run->waits),
 		       spin_unlock_bh(&run->lock), spin_lock_bh(&run->lock));

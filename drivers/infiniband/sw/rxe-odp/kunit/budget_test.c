@@ -66,11 +66,6 @@ static void budget_in_turn(struct kunit *test)
 	KUNIT_EXPECT_LE(test, turns->steps, RUN_BUDGET);
 }
 
-static void budget_destroy_wq(void *wq)
-{
-	destroy_workqueue(wq);
-}
-
 static int budget_sum(struct run_env **b, unsigned int n)
 {
 	int sum = 0;
@@ -78,6 +73,38 @@ static int budget_sum(struct run_env **b, unsigned int n)
 	while (n--)
 		sum += atomic_read(&b[n]->done);
 	return sum;
+}
+
+/* Who changes a QP does not wait for the turns of those before it. */
+static void budget_enter(struct kunit *test)
+{
+	enum { MANY = 8 };
+	struct run_env *b[MANY];
+	struct rxo_qp *last;
+	unsigned int i;
+	int before;
+
+	migrate_disable();
+	for (i = 0; i < MANY; i++) {
+		b[i] = run_env_get(test);
+		b[i]->chain = 4 * RUN_BUDGET - 1;
+		b[i]->usec = 50;
+		run_give(b[i], true);
+	}
+	migrate_enable();
+	before = budget_sum(b, MANY);
+	last = &b[MANY - 1]->qp;
+	rxo_run_enter(last);
+	/* Two budgets: that of who was at it, and one for a scheduler of its own mind. */
+	KUNIT_EXPECT_LE(test, budget_sum(b, MANY) - before, 2 * RUN_BUDGET);
+	rxo_run_leave(last);
+	for (i = 0; i < MANY; i++)
+		budget_await(test, b[i], 4 * RUN_BUDGET);
+}
+
+static void budget_destroy_wq(void *wq)
+{
+	destroy_workqueue(wq);
 }
 
 /* A process with one QP has as much of a CPU as one with many. */
@@ -256,6 +283,7 @@ static void budget_queued(struct kunit *test)
 static struct kunit_case budget_cases[] = {
 	KUNIT_CASE(budget_events),
 	KUNIT_CASE(budget_in_turn),
+	KUNIT_CASE(budget_enter),
 	KUNIT_CASE(budget_of_processes),
 	KUNIT_CASE(budget_timers),
 	KUNIT_CASE(budget_keepalives),
