@@ -145,8 +145,13 @@ static int rxo_query_port(struct ib_device *ibdev, u32 port,
 						 IB_PORT_PHYS_STATE_DISABLED;
 	attr->active_mtu = rxo_dev_mtu(ndev->mtu) ?: IB_MTU_256;
 	dev_put(ndev);
-	return ib_get_eth_speed(ibdev, port, &attr->active_speed,
-				&attr->active_width);
+	/* It may go right now, and then has no speed. */
+	if (ib_get_eth_speed(ibdev, port, &attr->active_speed,
+			     &attr->active_width)) {
+		attr->active_speed = IB_SPEED_SDR;
+		attr->active_width = IB_WIDTH_1X;
+	}
+	return 0;
 }
 
 static int rxo_query_pkey(struct ib_device *ibdev, u32 port, u16 index,
