@@ -466,7 +466,37 @@ static void from_slow(void)
 	close(uffd);
 }
 
+/* An error that the CQ has no room for is the QP's end, as any completion would be. */
+static void error_without_room(void)
+{
+	struct qp_opt opt = opt_rc;
+	struct wr w;
+
+	setup();
+	ep_destroy(&p.a);
+	ep_destroy(&p.b);
+	opt.type = IBV_QPT_UC;
+	ep_create(&p.b, &p.nb, &opt);
+	opt.scq = cq_new(&p.na, 1);
+	ep_create(&p.a, &p.na, &opt);
+	ep_join(&p.a, &p.b);
+	for (int i = 0; i < opt.scq->cqe; i++)
+		q_rdma(&p.a, IBV_WR_RDMA_WRITE, i, &src, 0, &dst, 0, 0);
+	wr_init(&w, IBV_WR_RDMA_WRITE, 99);
+	wr_sge(&w, &src, 5, 7);
+	w.sge[0].lkey ^= 1;
+	wr_remote(&w, &dst, 5);
+	wr_post(&p.a, &w);
+	ep_await_state(&p.a, IBV_QPS_ERR);
+	ep_destroy(&p.a);
+	cq_free(opt.scq);
+	opt.scq = NULL;
+	ep_create(&p.a, &p.na, &opt);
+	teardown();
+}
+
 TEST_MAIN(CASE(sizes), CASE(no_receive), CASE(no_read), CASE(bad_key), CASE(too_long),
 	  CASE(from_shared), CASE(too_long_for_shared), CASE(bad_key_for_shared),
 	  CASE(cut_off_by_a_write), CASE(send_error), CASE(lossy), CASE(to_slow),
-	  CASE(after_one_that_failed), CASE(from_slow))
+	  CASE(after_one_that_failed), CASE(from_slow),
+	  CASE(error_without_room))

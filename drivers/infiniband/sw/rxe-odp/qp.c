@@ -60,6 +60,9 @@ void rxo_qp_send_error(struct rxo_qp *qp)
 		rxo_qp_error(qp);
 		return;
 	}
+	/* The CQ had no room to tell, and that is worse. */
+	if (qp->state == IB_QPS_ERR)
+		return;
 	/* What a message that breaks off would have taken is a gap to the peer. */
 	req->psn = req->next_psn;
 	req->una = req->next_psn;
