@@ -41,6 +41,7 @@ static void rxo_qp_to_error(struct rxo_qp *qp, enum ib_qp_state state)
 	rxo_run_assert(qp);
 	qp->state = state;
 	qp->attr.qp_state = state;
+	qp->attr.sq_draining = 0;
 	/* Wakes the other sides, whose steps flush. */
 	spin_lock_bh(&qp->run.lock);
 	qp->run.events |= RXO_EV_RESUME;

@@ -19,6 +19,7 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	rxo_run_assert(qp);
 	qp->state = IB_QPS_RESET;
 	qp->attr.qp_state = IB_QPS_RESET;
+	qp->attr.sq_draining = 0;
 	hrtimer_cancel(&qp->retry_timer);
 	hrtimer_cancel(&qp->rnr_timer);
 	rxo_alive_reset(qp);
