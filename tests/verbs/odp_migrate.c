@@ -364,6 +364,19 @@ static void whole_process(void)
 	traffic_while(migrate_all, 100);
 }
 
+/* Somebody may look at a page just now, and then it stays. */
+static void huge_move_to(int node)
+{
+	bool there = false;
+
+	for (int i = 0; i < 200 && !there; i++) {
+		there = move_to(r.map + HUGE, 1, node);
+		if (!there)
+			sleep_ms(5);
+	}
+	check(there, "the huge page does not get to node %d: is it pinned?", node);
+}
+
 /* A huge page moves as one. */
 static void huge_between_nodes(void)
 {
@@ -377,13 +390,12 @@ static void huge_between_nodes(void)
 	if (huge_kb() < 2 * (long)(HUGE / 1024))
 		skip("no huge pages");
 	buf_reg(&r, &p.nb, ACCESS_ALL);
-	move_to(r.map + HUGE, 1, 0);
+	huge_move_to(0);
 	for (int i = 1; i < 5; i++) {
 		do_all(&p, &l, &r, HUGE - 5 * PAGE - 9, 15 * PAGE);
 		do_write(&p.a, &l, 9, &r, 2 * HUGE - PAGES * PAGE, PAGES * PAGE);
 		pages_get(r.map + HUGE, 1, &before);
-		for (int k = 0; k < 20 && !move_to(r.map + HUGE, 1, i & 1); k++)
-			sleep_ms(1);
+		huge_move_to(i & 1);
 		check(pages_moved(r.map + HUGE, 1, &before), "the huge page has not moved");
 		do_all(&p, &l, &r, HUGE - 7 * PAGE - 9, 15 * PAGE);
 		buf_check(&r, "remote memory");
