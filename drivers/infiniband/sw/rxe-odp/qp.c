@@ -41,7 +41,6 @@ static void rxo_qp_to_error(struct rxo_qp *qp, enum ib_qp_state state)
 	rxo_run_assert(qp);
 	qp->state = state;
 	qp->attr.qp_state = state;
-	qp->attr.sq_draining = 0;
 	/* Wakes the other sides, whose steps flush. */
 	spin_lock_bh(&qp->run.lock);
 	qp->run.events |= RXO_EV_RESUME;
@@ -278,6 +277,7 @@ int rxo_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		return -EAGAIN;
 	*attr = qp->attr;
 	attr->cur_qp_state = attr->qp_state;
+	attr->sq_draining = qp->state == IB_QPS_SQD && !qp->req.drained;
 	attr->rq_psn = qp->resp.epsn;
 	attr->sq_psn = qp->req.psn;
 	*init = qp->init;

@@ -19,7 +19,6 @@ void rxo_qp_reset(struct rxo_qp *qp)
 	rxo_run_assert(qp);
 	qp->state = IB_QPS_RESET;
 	qp->attr.qp_state = IB_QPS_RESET;
-	qp->attr.sq_draining = 0;
 	hrtimer_cancel(&qp->retry_timer);
 	hrtimer_cancel(&qp->rnr_timer);
 	rxo_alive_reset(qp);
@@ -230,13 +229,10 @@ static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 		break;
 	case IB_QPS_SQD:
 		qp->req.drained = qp->state == IB_QPS_SQD && qp->req.drained;
-		qp->attr.sq_draining = !qp->req.drained;
 		break;
 	default:
 		break;
 	}
-	if (state != IB_QPS_SQD)
-		qp->attr.sq_draining = 0;
 	qp->state = state;
 	qp->attr.qp_state = state;
 }

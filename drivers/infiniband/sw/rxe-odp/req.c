@@ -341,7 +341,6 @@ static void rxo_req_drained(struct rxo_qp *qp)
 	if (qp->state != IB_QPS_SQD || req->drained || req->tail != req->next)
 		return;
 	req->drained = true;
-	qp->attr.sq_draining = 0;
 	if (qp->attr.en_sqd_async_notify)
 		rxo_qp_event(qp, IB_EVENT_SQ_DRAINED);
 }
