@@ -123,6 +123,8 @@ static int rxo_query_port(struct ib_device *ibdev, u32 port,
 	attr->max_msg_sz = RXO_MAX_MSG_LEN;
 	attr->pkey_tbl_len = 1;
 	attr->max_vl_num = 1;
+	attr->active_speed = IB_SPEED_SDR;
+	attr->active_width = IB_WIDTH_1X;
 
 	ndev = rxo_dev_get_netdev(to_rxo_dev(ibdev));
 	if (!ndev) {
@@ -133,8 +135,6 @@ static int rxo_query_port(struct ib_device *ibdev, u32 port,
 		attr->state = IB_PORT_DOWN;
 		attr->phys_state = IB_PORT_PHYS_STATE_DISABLED;
 		attr->active_mtu = IB_MTU_256;
-		attr->active_speed = IB_SPEED_SDR;
-		attr->active_width = IB_WIDTH_1X;
 		return 0;
 	}
 
@@ -145,12 +145,8 @@ static int rxo_query_port(struct ib_device *ibdev, u32 port,
 						 IB_PORT_PHYS_STATE_DISABLED;
 	attr->active_mtu = rxo_dev_mtu(ndev->mtu) ?: IB_MTU_256;
 	dev_put(ndev);
-	/* It may go right now, and then has no speed. */
-	if (ib_get_eth_speed(ibdev, port, &attr->active_speed,
-			     &attr->active_width)) {
-		attr->active_speed = IB_SPEED_SDR;
-		attr->active_width = IB_WIDTH_1X;
-	}
+	/* It may go right now, and then has no speed: what is above stays. */
+	ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width);
 	return 0;
 }
 
