@@ -297,7 +297,10 @@ static void rxo_run_queue_sub(struct rxo_qp *qp, struct sk_buff_head *queue,
 
 static void rxo_run_queue_purge(struct rxo_qp *qp, struct sk_buff_head *queue)
 {
-	rxo_run_queue_sub(qp, queue, skb_queue_len(queue));
+	u32 len = skb_queue_len(queue);
+
+	rxo_count_add(qp->dev, rcvd_flushed, len);
+	rxo_run_queue_sub(qp, queue, len);
 	__skb_queue_purge(queue);
 }
 
@@ -417,9 +420,6 @@ void rxo_run_purge(struct rxo_qp *qp)
 	hrtimer_cancel(&run->later);
 	spin_lock_bh(&run->lock);
 	run->events = 0;
-	rxo_count_add(qp->dev, rcvd_flushed,
-		      skb_queue_len(&run->requests) +
-			      skb_queue_len(&run->responses));
 	rxo_run_queue_purge(qp, &run->requests);
 	rxo_run_queue_purge(qp, &run->responses);
 	spin_unlock_bh(&run->lock);
