@@ -70,14 +70,15 @@ static uint32_t bind(size_t off, size_t len, unsigned int access,
 	return rkey;
 }
 
-static void by_window(enum ibv_wr_opcode op, uint32_t rkey, size_t off, size_t len,
-		      enum ibv_wc_status status)
+/* To or from r at @off, which has @addr in the window. */
+static void by_window_at(enum ibv_wr_opcode op, uint32_t rkey, uint64_t addr, size_t off,
+			 size_t len, enum ibv_wc_status status)
 {
 	struct wr w;
 
 	wr_init(&w, op, 1);
 	wr_sge(&w, &l, 3 * PAGE - 99, len);
-	wr_remote(&w, &r, off);
+	w.wr.wr.rdma.remote_addr = addr;
 	w.wr.wr.rdma.rkey = rkey;
 	wr_post(&p.a, &w);
 	wc_expect(p.a.scq, 1, status);
@@ -87,6 +88,12 @@ static void by_window(enum ibv_wr_opcode op, uint32_t rkey, size_t off, size_t l
 		buf_moved(&l, 3 * PAGE - 99, &r, off, len);
 	buf_check(&l, "local memory");
 	buf_check(&r, "remote memory");
+}
+
+static void by_window(enum ibv_wr_opcode op, uint32_t rkey, size_t off, size_t len,
+		      enum ibv_wc_status status)
+{
+	by_window_at(op, rkey, buf_addr(&r, off), off, len, status);
 }
 
 #define RW (IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE)
@@ -345,23 +352,13 @@ static void zero_based(void)
 {
 	static const enum ibv_wr_opcode ops[] = { IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ };
 	uint32_t rkey;
-	struct wr w;
 
 	setup(IBV_MW_TYPE_2, ACCESS_ALL | IBV_ACCESS_MW_BIND);
 	rkey = bind(OFF, LEN, RW | IBV_ACCESS_ZERO_BASED, IBV_WC_SUCCESS);
 	for (unsigned int i = 0; i < ARRAY_SIZE(ops); i++) {
 		size_t at = rnd_range(0, LEN - 700);
 
-		wr_init(&w, ops[i], 1);
-		wr_sge(&w, &l, 33, 700);
-		w.wr.wr.rdma.remote_addr = at;
-		w.wr.wr.rdma.rkey = rkey;
-		wr_post(&p.a, &w);
-		wc_ok(p.a.scq, 1);
-		if (ops[i] == IBV_WR_RDMA_WRITE)
-			buf_moved(&r, OFF + at, &l, 33, 700);
-		else
-			buf_moved(&l, 33, &r, OFF + at, 700);
+		by_window_at(ops[i], rkey, at, OFF + at, 700, IBV_WC_SUCCESS);
 	}
 	by_window(IBV_WR_RDMA_READ, rkey, OFF, 5, IBV_WC_REM_ACCESS_ERR);
 	teardown();
