@@ -283,8 +283,8 @@ void hmm_mirror_window_add(struct hmm_mirror *mirror,
  * @mirror: the mirror
  * @window: from hmm_mirror_window_add()
  *
- * What the device can access in the range, and no other window shows, is forgotten a
- * second later: who has the mirror and adds a window there before that finds it warm.
+ * What the device can access in the range, and no other window shows, is forgotten up
+ * to a second later: who has the mirror and adds a window there before that finds it warm.
  *
  * Context: process; takes a spinlock.
  */
