@@ -41,7 +41,8 @@ void hmm_join_end(struct hmm_fault *f)
 	spin_lock(&mirror->join_lock);
 	list_del_init(&f->bringing);
 	spin_unlock(&mirror->join_lock);
-	wake_up_all(&mirror->brought);
+	if (wq_has_sleeper(&mirror->brought))
+		wake_up_all(&mirror->brought);
 }
 
 /* Somebody else brings @addr, with the rights that @f needs. */

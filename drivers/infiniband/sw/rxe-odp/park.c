@@ -222,7 +222,8 @@ static bool rxo_park_bring(struct rxo_park *park)
 	}
 	/* It may go now. */
 	atomic_dec_return_release(&park->helpers);
-	wake_up_all(&rxo_park_helped);
+	if (wq_has_sleeper(&rxo_park_helped))
+		wake_up_all(&rxo_park_helped);
 	return brought;
 }
 

@@ -91,7 +91,9 @@ static void rxo_run_let_go(struct rxo_run *run)
 	lockdep_assert_held(&run->lock);
 
 	run->busy = false;
-	wake_up(&run->idle);
+	/* Who waits came under the lock. */
+	if (waitqueue_active(&run->idle))
+		wake_up(&run->idle);
 }
 
 /*
