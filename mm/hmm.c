@@ -31,7 +31,7 @@
  *  - leaf->seq is not region->seq: a later round has begun since the last
  *    invalidation of the leaf, so that one is over. Nothing to wait for.
  *  - They are equal: that round may be going on. mmu_interval_read_begin() knows,
- *    and waits for its end.
+ *    and waits for its end; region->over remembers it.
  *  - leaf->seq has changed when the fault installs: an invalidation came to the
  *    leaf in between; begin anew. The same number cannot come twice, because the
  *    fault began after the end of its round.

@@ -146,6 +146,7 @@ struct hmm_region {
 	struct hmm_mirror *mirror; /* const */
 	struct mmu_interval_notifier notifier;
 	unsigned long seq; /* of the last invalidation, no lock: hmm.c */
+	unsigned long over; /* a seq whose round is over, or 0; no lock */
 	struct mutex fault_mutex[HMM_REGION_MUTEXES];
 	union {
 		struct hmm_region *next_dead; /* the reaper's */

@@ -194,8 +194,8 @@ static bool hmm_region_invalidate(struct mmu_interval_notifier *sub,
 	struct hmm_mirror_leaf *leaf = hmm_region_leaf(region, first);
 	unsigned int gone = 0;
 
-	/* Before that of any leaf. */
-	WRITE_ONCE(region->seq, seq);
+	/* Before that of any leaf. The round before is over, and who sees this sees it. */
+	smp_store_release(&region->seq, seq);
 	mmu_interval_set_seq(sub, seq);
 	for (; leaf <= hmm_region_leaf(region, last); leaf++)
 		gone += hmm_leaf_invalidate(leaf, first, last, seq);
@@ -227,23 +227,30 @@ unsigned long hmm_leaf_begin(struct hmm_mirror_leaf *leaf)
 	read_lock_bh(&leaf->lock);
 	seq = leaf->seq;
 	read_unlock_bh(&leaf->lock);
-	if (seq == READ_ONCE(region->seq))
+	/* A later round: what the leaf's did to the page table is seen from here on. */
+	if (seq == smp_load_acquire(&region->seq)) {
 		mmu_interval_read_begin(&region->notifier);
+		/* For ever, as no round has a number twice. Pairs with settled. */
+		smp_store_release(&region->over, seq);
+	}
 	return seq;
 }
 
 /*
- * The same without waiting, where it is known that the round of @seq is over, as that of 0
- * is. Return: false if hmm_leaf_begin() would wait, or has to look.
+ * The same without waiting, where it is known that the round is over, as those of @seq and
+ * of 0 are. Return: false if hmm_leaf_begin() would wait, or has to look.
  */
 bool hmm_leaf_settled(struct hmm_mirror_leaf *leaf, unsigned long *seq)
 {
+	struct hmm_region *region = hmm_leaf_region(leaf);
 	unsigned long now;
 
 	read_lock_bh(&leaf->lock);
 	now = leaf->seq;
 	read_unlock_bh(&leaf->lock);
-	if (now != *seq && now == READ_ONCE(hmm_leaf_region(leaf)->seq))
+	/* Either way what the leaf's did to the page table is seen from here on. */
+	if (now != *seq && now == smp_load_acquire(&region->seq) &&
+	    now != smp_load_acquire(&region->over))
 		return false;
 	*seq = now;
 	return true;

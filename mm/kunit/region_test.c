@@ -215,7 +215,7 @@ static void region_neighbours(struct kunit *test)
 	struct hmm_mirror *mirror = hmm_env_mirror(env);
 	unsigned long start = hmm_env_hole(env, 1);
 	struct hmm_mirror_leaf *leaf;
-	unsigned long seq, pos;
+	unsigned long seq, fresh, pos;
 	bool retry;
 
 	hmm_env_map(env, start, 3 * HMM_LEAF_SIZE);
@@ -231,6 +231,13 @@ static void region_neighbours(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, retry,
 				    pos - start - HMM_LEAF_SIZE < HMM_LEAF_SIZE,
 				    "%#lx", pos - start);
+		/* Who begins now has to look whether it is over, but only once. */
+		fresh = 0;
+		KUNIT_EXPECT_EQ(test, hmm_leaf_settled(leaf, &fresh), !retry);
+		seq = hmm_leaf_begin(leaf);
+		fresh = 0;
+		KUNIT_EXPECT_TRUE(test, hmm_leaf_settled(leaf, &fresh));
+		KUNIT_EXPECT_EQ(test, fresh, seq);
 	}
 	hmm_leaf_put(leaf);
 }

@@ -43,6 +43,7 @@
  *  BUG_BEGIN_REGION_FIRST	asks for the region's sequence before the leaf's
  *  BUG_SETTLED_BLIND	takes a sequence without asking whether its round is over
  *  BUG_SETTLED_REGION_FIRST	asks for the region's before the leaf's
+ *  BUG_OVER_EARLY	says that a round is over, and then waits for its end
  *  BUG_REGION_SEQ_LATE	an invalidation notes the region's sequence after the leaf's
  *  BUG_INSERT_NO_WAIT	shows a region while an invalidation is under way that its
  *			notifier has missed
@@ -129,6 +130,7 @@ typedef leaf_t {
 	byte notifier;
 	byte seq; /* of the leaf */
 	byte region_seq;
+	byte over; /* of the region: the round that is known to be over */
 	byte sub_seq; /* of the notifier */
 	byte inside; /* callbacks that run */
 	bool dying; /* kfree_rcu() */
@@ -391,7 +393,14 @@ inline hmm_leaf_begin(l)
 #endif
 	if
 #ifndef BUG_BEGIN_NO_WAIT
-	:: seq == wait -> mmu_interval_read_begin(l)
+	:: seq == wait ->
+#ifdef BUG_OVER_EARLY
+		leaf[l].over = seq;
+		mmu_interval_read_begin(l)
+#else
+		mmu_interval_read_begin(l);
+		atomic { alive(l); leaf[l].over = seq }
+#endif
 #endif
 	:: else -> wait = 0
 	fi
@@ -409,7 +418,8 @@ inline hmm_leaf_settled(l)
 #endif
 	atomic {
 #ifndef BUG_SETTLED_BLIND
-		unsettled = (now != seq && now == wait);
+		unsettled = (now != seq && now == wait &&
+			     now != leaf[l].over);
 #endif
 		if
 		:: unsettled
