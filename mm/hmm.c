@@ -6,9 +6,10 @@
  * ----------
  * A mirror is a copy of a process's page table that a device may use. It is
  * filled by hmm_mirror_fault(), which walks the page table with
- * hmm_range_fault(), and emptied by mmu interval notifiers. No page is pinned
- * and no page reference is kept: an entry is true because the notifier that
- * makes it untrue has to take the lock the entry is read under.
+ * hmm_range_fault() (hmm_direct.c: where it need not), and emptied by mmu
+ * interval notifiers. No page is pinned and no page reference is kept: an entry
+ * is true because the notifier that makes it untrue has to take the lock the
+ * entry is read under.
  *
  *	struct hmm_mirror_device
  *	  `- struct hmm_mirror		one per process, hmm.c

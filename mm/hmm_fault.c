@@ -15,6 +15,7 @@
  *	fix	 with no lock but mmap_lock: what is missing is faulted in a page
  *		 at a time, as the CPU would (hmm_fix.c); then walk again
  *
+ * A single page is tried at first in a shorter way, if it can be (hmm_direct.c).
  * tests/model/mirror.pml models it, step by step.
  */
 #include <linux/hmm.h>
@@ -110,14 +111,6 @@ static int hmm_fault_again(struct hmm_fault *f, unsigned long deadline,
 	return 0;
 }
 
-/* What a try has come to, if not to its end. */
-enum {
-	HMM_TRY_FIX = 1, /* pages are missing */
-	HMM_TRY_JOIN, /* somebody brings the first of them already */
-	HMM_TRY_BEGIN, /* an invalidation is under way */
-	HMM_TRY_BUSY, /* somebody has a lock, and it may not wait */
-};
-
 /*
  * Walk and install. Return: 0 if it is done, HMM_TRY_*, -EAGAIN if an invalidation came in
  * between, or an error.
@@ -195,11 +188,15 @@ static int hmm_fault_loop(struct hmm_fault *f)
 	int ret, err;
 
 	while (f->start < f->end) {
-		err = hmm_fault_lock(f, hmm_leaf_mutex(f->leaf));
-		if (err)
-			return result ?: err;
-		ret = hmm_fault_try(f);
-		mutex_unlock(hmm_leaf_mutex(f->leaf));
+		if (hmm_direct_can(f)) {
+			ret = hmm_direct_fault(f);
+		} else {
+			err = hmm_fault_lock(f, hmm_leaf_mutex(f->leaf));
+			if (err)
+				return result ?: err;
+			ret = hmm_fault_try(f);
+			mutex_unlock(hmm_leaf_mutex(f->leaf));
+		}
 		if (!ret)
 			break;
 		err = hmm_fault_prepare(f, ret);
@@ -221,6 +218,7 @@ static int hmm_fault_leaf(struct hmm_fault *f)
 {
 	int err;
 
+	f->direct = false;
 	f->fixed = 0;
 	f->refused = 0;
 	f->seq = 0;
@@ -291,13 +289,16 @@ static int hmm_fault_run(struct hmm_mirror *mirror, unsigned long addr,
 			 unsigned long last, unsigned int flags)
 {
 	unsigned long pages = (last >> PAGE_SHIFT) - (addr >> PAGE_SHIFT) + 1;
-	struct hmm_fault *f;
+	DEFINE_RAW_FLEX(struct hmm_fault, one, pfns, 1);
+	struct hmm_fault *f = one;
 	int err;
 
-	pages = min_t(unsigned long, pages, HMM_LEAF_PAGES);
-	f = kzalloc(struct_size(f, pfns, pages), GFP_KERNEL);
-	if (!f)
-		return -ENOMEM;
+	if (pages > 1 || !(flags & HMM_MIRROR_NOWAIT)) {
+		pages = min_t(unsigned long, pages, HMM_LEAF_PAGES);
+		f = kzalloc(struct_size(f, pfns, pages), GFP_KERNEL);
+		if (!f)
+			return -ENOMEM;
+	}
 	f->mirror = mirror;
 	f->flags = flags;
 
@@ -311,7 +312,8 @@ static int hmm_fault_run(struct hmm_mirror *mirror, unsigned long addr,
 	if (err)
 		hmm_stat_inc(mirror, fault_errors);
 free:
-	kfree(f);
+	if (f != one)
+		kfree(f);
 	return err;
 }
 

@@ -18,6 +18,7 @@ struct hmm_fault {
 	unsigned int flags;
 	bool walked; /* not everything was there already */
 	bool waited; /* for somebody who brought a page */
+	bool direct; /* it has been tried directly */
 	unsigned int set; /* pages installed by the last try */
 	unsigned int fixed; /* pages faulted in so far */
 	unsigned long refused; /* below it, what the walk refused was fixed */
@@ -27,8 +28,16 @@ struct hmm_fault {
 	unsigned long page; /* that it brings; join_lock */
 	unsigned long missing; /* the first page not there at the last look */
 	struct task_struct *task; /* who faults, for the timer */
-	struct timer_list nudge;
+	struct timer_list nudge; /* of one that may wait: not on a stack */
 	unsigned long pfns[]; /* as hmm_range_fault() gives them */
+};
+
+/* What a try has come to, if not to its end. */
+enum {
+	HMM_TRY_FIX = 1, /* pages are missing */
+	HMM_TRY_JOIN, /* somebody brings the first of them already */
+	HMM_TRY_BEGIN, /* an invalidation is under way */
+	HMM_TRY_BUSY, /* somebody has a lock, and it may not wait */
 };
 
 static inline unsigned int hmm_fault_pages(const struct hmm_fault *f)
@@ -76,7 +85,12 @@ static inline int hmm_fault_lock_mm(struct hmm_fault *f)
 	return mmap_read_lock_killable(mm);
 }
 
+/* hmm_direct.c. _fault returns as a try does: 0, HMM_TRY_*, -EAGAIN or an error. */
+bool hmm_direct_can(const struct hmm_fault *f);
+int hmm_direct_fault(struct hmm_fault *f);
+
 /* hmm_fix.c */
+int hmm_fix_anonymous(struct hmm_fault *f);
 int hmm_fault_fix(struct hmm_fault *f);
 
 /*

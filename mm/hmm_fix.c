@@ -96,12 +96,15 @@ static vm_fault_t hmm_fix_handle(struct hmm_fault *f, unsigned long addr,
 	return ret;
 }
 
-/* Fault in the page at @addr as the CPU would. May let go of mmap_lock. */
-static int hmm_fix_page(struct hmm_fault *f, unsigned long addr)
+/*
+ * Fault in the page at @addr as the CPU would. @vma is as hmm_fix_check() gave it, and
+ * NULL if mmap_lock had to be let go.
+ */
+static int hmm_fix_page(struct hmm_fault *f, unsigned long addr,
+			struct vm_area_struct **vma)
 {
 	unsigned int how = FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY |
 			   FAULT_FLAG_KILLABLE;
-	struct vm_area_struct *vma;
 	vm_fault_t ret;
 	int err;
 
@@ -111,10 +114,7 @@ static int hmm_fix_page(struct hmm_fault *f, unsigned long addr)
 		how |= FAULT_FLAG_RETRY_NOWAIT;
 
 	for (;;) {
-		err = hmm_fix_check(f, addr, &vma);
-		if (err)
-			return err;
-		ret = hmm_fix_handle(f, addr, how, vma);
+		ret = hmm_fix_handle(f, addr, how, *vma);
 		if (ret & VM_FAULT_ERROR)
 			return vm_fault_to_errno(ret, 0) ?: -EFAULT;
 		if (!(ret & (VM_FAULT_RETRY | VM_FAULT_COMPLETED)))
@@ -122,14 +122,41 @@ static int hmm_fix_page(struct hmm_fault *f, unsigned long addr)
 		/* With this flag it keeps the lock, and has not waited. */
 		if (ret & VM_FAULT_RETRY && f->flags & HMM_MIRROR_NOWAIT)
 			return -EAGAIN;
-		/* It let go of the lock; @vma is no more. */
+		/* It let go of the lock. */
+		*vma = NULL;
 		mmap_read_lock(f->mirror->mm);
 		if (ret & VM_FAULT_COMPLETED)
 			return 0;
 		if (hmm_fix_is_pointless(f->mirror->mm))
 			return -ESRCH;
 		how |= FAULT_FLAG_TRIED;
+		err = hmm_fix_check(f, addr, vma);
+		if (err)
+			return err;
 	}
+}
+
+/*
+ * Fault in the only page that is asked for, if it is of anonymous memory. Return: 0, and
+ * what was checked still holds; HMM_TRY_*, or an error.
+ */
+int hmm_fix_anonymous(struct hmm_fault *f)
+{
+	struct vm_area_struct *vma;
+	int err;
+
+	mmap_assert_locked(f->mirror->mm);
+
+	err = hmm_fix_check(f, f->start, &vma);
+	if (err)
+		return err;
+	if (!vma_is_anonymous(vma))
+		return HMM_TRY_BEGIN;
+	err = hmm_fix_page(f, f->start, &vma);
+	if (err)
+		return err == -EAGAIN ? HMM_TRY_BUSY : err;
+	f->fixed++;
+	return vma ? 0 : HMM_TRY_BEGIN;
 }
 
 /*
@@ -146,6 +173,7 @@ int hmm_fault_fix(struct hmm_fault *f)
 {
 	struct mm_struct *mm = f->mirror->mm;
 	bool only_one = !f->fixed;
+	struct vm_area_struct *vma;
 	unsigned int i;
 	bool refused;
 	int err;
@@ -165,7 +193,8 @@ int hmm_fault_fix(struct hmm_fault *f)
 		if (refused && f->bad < f->refused)
 			break;
 		hmm_join_begin(f, f->bad);
-		err = hmm_fix_page(f, f->bad);
+		err = hmm_fix_check(f, f->bad, &vma) ?:
+		      hmm_fix_page(f, f->bad, &vma);
 		if (err)
 			break;
 		if (refused)

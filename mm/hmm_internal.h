@@ -8,6 +8,7 @@
  *	dev->lock -> fault_mutex (the shrinker, and it only tries both)
  *	mirror->grow_mutex -> mmap_lock -> fault_mutex (the reapers, and they try it)
  *	mirror->grow_mutex -> leaf->lock, mirror->window_lock (the reapers)
+ *	mmap_lock -> fault_mutex (hmm_direct.c, and it only tries)
  *	fault_mutex -> mmap_lock
  *	fault_mutex -> leaf->lock
  *	fault_mutex -> mirror->window_lock, mirror->join_lock (innermost)

@@ -38,8 +38,9 @@ struct shrinker;
 
 /* Every distinct path of the mirror, counted per device. */
 #define HMM_MIRROR_COUNTERS(op)                                               \
-	op(faults)           /* hmm_mirror_fault() calls that walked pages */ \
+	op(faults)           /* hmm_mirror_fault() calls that missed pages */ \
 	op(faults_shared)    /* ... that found the pages there already */     \
+	op(faults_direct)    /* ... of one page, without a walk */            \
 	op(fault_retries)    /* walks repeated because of an invalidation */  \
 	op(fault_errors)     /* ... that ended in an error */                 \
 	op(pages_faulted)    /* entries installed, in PAGE_SIZE units */      \
@@ -222,8 +223,9 @@ bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
  * @flags: HMM_MIRROR_WRITE asks for write permission (breaks COW, and the folios
  *	   are marked dirty); HMM_MIRROR_SNAPSHOT faults nothing in and installs
  *	   what is present; HMM_MIRROR_NOWAIT faults in what the CPU would have
- *	   at once, and waits for no disk, no userfaultfd, and nobody who has
- *	   mmap_lock; only for an invalidation that is under way, which may be a
+ *	   at once, and waits for no userfaultfd, nobody who has mmap_lock, and
+ *	   no disk but where the CPU would have to under mmap_lock, as for swap
+ *	   in memory; and for an invalidation that is under way, which may be a
  *	   long one of something else in the process
  *
  * Those who find their pages present do nothing. A page that has to be waited

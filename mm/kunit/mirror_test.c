@@ -5,6 +5,7 @@
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/uaccess.h>
@@ -100,6 +101,11 @@ static void mirror_errors(struct kunit *test)
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0));
 	KUNIT_EXPECT_EQ(test, -EPERM,
 			hmm_mirror_fault(mirror, start, 1, HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_EQ(test, -EPERM,
+			hmm_mirror_fault(mirror, start, 1,
+					 HMM_MIRROR_WRITE | HMM_MIRROR_NOWAIT));
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			hmm_mirror_fault(mirror, hole, 1, HMM_MIRROR_NOWAIT));
 	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, start, 1, 0));
 	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, start, 0));
 	KUNIT_EXPECT_FALSE(test,
@@ -339,15 +345,27 @@ static int race_faulter(void *arg)
 	unsigned int n = 0;
 	int err;
 
+	kthread_use_mm(r->mirror->mm);
 	while (!kthread_should_stop()) {
-		err = hmm_mirror_fault(r->mirror, r->addr,
-				       RACE_PAGES * PAGE_SIZE,
-				       n++ & 3 ? 0 : HMM_MIRROR_WRITE);
-		if (err && err != -EFAULT)
+		/*
+		 * A single page that need not be waited for is brought differently, above
+		 * all in the process itself.
+		 */
+		if (n & 1)
+			err = hmm_mirror_fault(r->mirror, r->addr, 1,
+					       HMM_MIRROR_NOWAIT |
+						       HMM_MIRROR_WRITE);
+		else
+			err = hmm_mirror_fault(r->mirror, r->addr,
+					       RACE_PAGES * PAGE_SIZE,
+					       n & 2 ? 0 : HMM_MIRROR_WRITE);
+		if (err && err != -EFAULT && !(n & 1 && err == -EAGAIN))
 			atomic_inc(&r->errors);
+		n++;
 		race_look(r, n % RACE_PAGES);
 		cond_resched();
 	}
+	kthread_unuse_mm(r->mirror->mm);
 	return 0;
 }
 
@@ -403,6 +421,7 @@ static void mirror_race(struct kunit *test)
 	kunit_info(test, "%d hits, %lld retries\n", atomic_read(&r->hits),
 		   atomic64_read(&env->dev.stats.fault_retries));
 	KUNIT_EXPECT_GT(test, atomic_read(&r->hits), RACE_ROUNDS / 10);
+	KUNIT_EXPECT_GT(test, atomic64_read(&env->dev.stats.faults_direct), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->stale), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->foreign), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->errors), 0);
@@ -534,16 +553,59 @@ static void mirror_prune_race(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(mapped, PAGE_SIZE));
 }
 
+static void mirror_expect_direct(struct kunit *test, struct hmm_mirror *mirror,
+				 unsigned long page, unsigned int flags,
+				 int direct)
+{
+	struct hmm_mirror_stats *stats = &mirror->dev->stats;
+	s64 before = atomic64_read(&stats->faults_direct);
+
+	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, page, 1,
+						  flags | HMM_MIRROR_NOWAIT));
+	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, page, flags));
+	KUNIT_EXPECT_EQ(test, atomic64_read(&stats->faults_direct),
+			before + direct);
+}
+
+/* A page, and the next one, that nobody has touched; the region is there. */
+static void mirror_direct(struct kunit *test, struct hmm_mirror *mirror,
+			  unsigned long page)
+{
+	struct hmm_mirror_stats *stats = &mirror->dev->stats;
+	s64 retries = atomic64_read(&stats->fault_retries);
+	u64 word = 1;
+
+	mirror_expect_direct(test, mirror, page, HMM_MIRROR_WRITE, 1);
+	hmm_env_zap(mirror, page, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, copy_to_user((void __user *)page, &word,
+					      sizeof(word)));
+	/* The sequence is of this leaf: whether it is over has to be found out once. */
+	mirror_expect_direct(test, mirror, page, HMM_MIRROR_READ, 0);
+	mirror_scan(mirror->dev);
+	mirror_scan(mirror->dev);
+	KUNIT_EXPECT_FALSE(test, hmm_mirror_present(mirror, page, 1, 0));
+	mirror_expect_direct(test, mirror, page, HMM_MIRROR_READ, 1);
+
+	/* Only a walk finds the zero page, and to replace it is no contention. */
+	page += PAGE_SIZE;
+	mirror_expect_direct(test, mirror, page, HMM_MIRROR_READ, 0);
+	KUNIT_EXPECT_FALSE(test,
+			   hmm_env_has(test, mirror, page, HMM_MIRROR_WRITE));
+	mirror_expect_direct(test, mirror, page, HMM_MIRROR_WRITE, 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&stats->fault_retries), retries);
+}
+
 /* Who may not wait gets what is at hand, and waits for nobody who has a lock. */
 static void mirror_nowait(struct kunit *test)
 {
 	struct hmm_env *env = test->priv;
 	struct hmm_mirror *mirror = hmm_env_mirror(env);
 	unsigned long addr = hmm_env_hole(env, 1);
+	unsigned long page = addr + 3 * PAGE_SIZE;
 	const unsigned int flags = HMM_MIRROR_WRITE | HMM_MIRROR_NOWAIT;
 	struct hmm_mirror_leaf *leaf;
 
-	hmm_env_map(env, addr, 3 * PAGE_SIZE);
+	hmm_env_map(env, addr, 5 * PAGE_SIZE);
 	/* A new region would take more than one lock. */
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			hmm_mirror_fault(mirror, addr, 1, flags));
@@ -556,6 +618,8 @@ static void mirror_nowait(struct kunit *test)
 						  flags));
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE, flags));
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			hmm_mirror_fault(mirror, page, 1, flags));
 	mmap_write_unlock(mirror->mm);
 
 	leaf = hmm_leaf_find(mirror, addr + 2 * PAGE_SIZE);
@@ -563,12 +627,16 @@ static void mirror_nowait(struct kunit *test)
 	mutex_lock(hmm_leaf_mutex(leaf));
 	KUNIT_EXPECT_EQ(test, -EAGAIN,
 			hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE, flags));
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			hmm_mirror_fault(mirror, page, 1, flags));
 	mutex_unlock(hmm_leaf_mutex(leaf));
 	hmm_leaf_put(leaf);
 	KUNIT_EXPECT_EQ(test, 0, hmm_mirror_fault(mirror, addr, 3 * PAGE_SIZE,
 						  flags));
 	KUNIT_EXPECT_TRUE(test, hmm_env_has(test, mirror, addr + 2 * PAGE_SIZE,
 					    HMM_MIRROR_WRITE));
+
+	mirror_direct(test, mirror, page);
 }
 
 static struct kunit_case mirror_cases[] = { KUNIT_CASE(mirror_life),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The mirror: readers, faults, invalidations, the reaper and the shrinker about one
- * page of a process. Models mm/hmm_leaf.c, hmm_fault.c, hmm_install.c, hmm_fix.c,
- * hmm_region.c, hmm_shrink.c, and of the kernel what they stand on: interval
+ * page of a process. Models mm/hmm_leaf.c, hmm_fault.c, hmm_direct.c, hmm_install.c,
+ * hmm_fix.c, hmm_region.c, hmm_shrink.c, and of the kernel what they stand on: interval
  * notifiers as in its mm/mmu_notifier.c, the page table, mmap_lock, RCU.
  *
  * An inline or process has the name of the function it models; an atomic is one
@@ -18,7 +18,8 @@
  * Memory order. Steps are interleaved as if memory were sequentially consistent.
  * The code may be seen so because entries, table and the leaf's sequence are
  * read and written under leaf->lock, the table's pointer under fault_mutex also; the
- * region's sequence is written before the lock is taken, and read after it was let go;
+ * region's sequence is written before the lock is taken, and read after it was let go,
+ * by release and acquire, as is what it knows to be over;
  * invalidate_seq of the process under the notifiers' own lock, and what a fault
  * read before is judged by hmm_leaf_retry() under leaf->lock; users and
  * leaves in the tree are published and taken by refcount, xarray and RCU. hurry and
@@ -44,6 +45,7 @@
  *  BUG_SETTLED_BLIND	takes a sequence without asking whether its round is over
  *  BUG_SETTLED_REGION_FIRST	asks for the region's before the leaf's
  *  BUG_OVER_EARLY	says that a round is over, and then waits for its end
+ *  BUG_DIRECT_SETTLED_LATE	a direct fault takes the sequence after its look
  *  BUG_REGION_SEQ_LATE	an invalidation notes the region's sequence after the leaf's
  *  BUG_INSERT_NO_WAIT	shows a region while an invalidation is under way that its
  *			notifier has missed
@@ -698,18 +700,9 @@ inline hmm_leaf_first_missing(writes)
 	}
 }
 
-/* @page, @may: what is mapped and whether it may be written. */
-inline hmm_fault_walk()
-{
-	mmap_read_lock();
-	atomic { page = (vma -> pte : 0); may = pte_write && page }
-	mmap_read_unlock()
-}
-
 /* handle_mm_fault(): reading may map for writing as well, and clean. */
-inline hmm_fault_fix(writes)
+inline hmm_fix_page(writes)
 {
-	mmap_read_lock();
 	atomic {
 		if
 		:: !vma -> bad = true /* hmm_fix_check() */
@@ -722,6 +715,20 @@ inline hmm_fault_fix(writes)
 			dirty = false
 		fi
 	}
+}
+
+/* @page, @may: what is mapped and whether it may be written. */
+inline hmm_fault_walk()
+{
+	mmap_read_lock();
+	atomic { page = (vma -> pte : 0); may = pte_write && page }
+	mmap_read_unlock()
+}
+
+inline hmm_fault_fix(writes)
+{
+	mmap_read_lock();
+	hmm_fix_page(writes);
 	mmap_read_unlock()
 }
 
@@ -830,6 +837,46 @@ inline hmm_fault_try(writes)
 	}
 }
 
+/* hmm_direct.c. @ok: done. Else go the way of all faults, or @bad: an error. */
+inline hmm_direct_fault(writes)
+{
+	hmm_leaf_first_missing(writes);
+	if
+	:: ok
+	:: else ->
+		mmap_read_lock();
+		hmm_fix_page(writes);
+		if
+		:: bad
+		:: !bad && leaf[l].fault_mutex /* tried in vain */
+		:: atomic {
+			!bad && !leaf[l].fault_mutex ->
+			alive(l);
+			leaf[l].fault_mutex = true
+		   }
+#ifndef BUG_DIRECT_SETTLED_LATE
+			hmm_leaf_settled(l);
+#endif
+			atomic { page = (vma -> pte : 0); may = pte_write && page }
+#ifdef BUG_DIRECT_SETTLED_LATE
+			hmm_leaf_settled(l);
+#endif
+			if
+			:: !unsettled && page && (!writes || may) ->
+				hmm_fault_install(writes)
+			:: else
+			fi;
+			atomic {
+				alive(l);
+				page = 0;
+				may = false;
+				leaf[l].fault_mutex = false
+			}
+		fi;
+		mmap_read_unlock()
+	fi
+}
+
 /* Bounded in the code; here by the number of invalidations. */
 inline hmm_mirror_fault(me, writes)
 {
@@ -837,16 +884,20 @@ inline hmm_mirror_fault(me, writes)
 	if
 	:: l == NO_LEAF
 	:: l != NO_LEAF ->
+		if
+		:: hmm_direct_fault(writes)
+		:: skip /* hmm_direct_can() */
+		fi;
 		do
-		:: !ok && !bad ->
+		:: !ok && !bad && unsettled ->
+			unsettled = false;
+			hmm_leaf_begin(l)
+		:: !ok && !bad && !unsettled ->
 			hmm_fault_try(writes);
 			if
 			:: missing ->
 				missing = false;
 				hmm_fault_fix(writes)
-			:: unsettled ->
-				unsettled = false;
-				hmm_leaf_begin(l)
 			:: else
 			fi
 		:: else -> break
@@ -854,6 +905,7 @@ inline hmm_mirror_fault(me, writes)
 		seq = 0;
 		ok = false;
 		bad = false;
+		unsettled = false;
 		hmm_leaf_put()
 	fi
 }
