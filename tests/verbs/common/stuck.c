@@ -61,6 +61,50 @@ static void print_usage(const char *dir)
 	       b.user - a.user, b.system - a.system, b.faults - a.faults, b.major - a.major);
 }
 
+#define PROCESSORS 64
+
+/* How many timer interrupts each processor has had: how many processors. */
+static int read_ticks(unsigned long *ticks)
+{
+	char line[1024], *p, *end;
+	FILE *f = fopen("/proc/interrupts", "r");
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		p = strstr(line, "LOC:");
+		if (!p)
+			continue;
+		for (p += 4; n < PROCESSORS; n++, p = end) {
+			ticks[n] = strtoul(p, &end, 10);
+			if (end == p)
+				break;
+		}
+		break;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/*
+ * An emulator may forget a processor's timer: it works on, but nothing on it ends that is
+ * waited for, and it stays with one thread, until another interrupt comes. So this must be
+ * asked before anything sends one, and without sleeping.
+ */
+static void print_ticks(void)
+{
+	unsigned long a[PROCESSORS], b[PROCESSORS];
+	uint64_t end = now_ms() + 1000;
+	int n = read_ticks(a);
+
+	while (now_ms() < end)
+		;
+	if (read_ticks(b) != n)
+		return;
+	for (int i = 0; i < n; i++)
+		printf("## processor %d: %lu timer interrupts in a second\n", i, b[i] - a[i]);
+}
+
 /* The kernel's log, and so the end of the run, has the stacks of all processors. */
 static void log_processors(void)
 {
@@ -104,6 +148,7 @@ static void print_threads(wanted_fn wanted, pid_t group)
 
 void stuck_print(pid_t group)
 {
+	print_ticks();
 	log_processors();
 	print_threads(is_in_group, group);
 }
