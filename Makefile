@@ -33,6 +33,7 @@ help:
 	@echo 'make torture          everything at once, at random; TIME=120: seconds, SEED=n'
 	@echo 'make torture K=backports  the same with the newer kernel, or K=debug'
 	@echo 'make bench            what on-demand memory costs, as ratios; K=stable, K=backports'
+	@echo 'make bench INSNS=1    the same in instructions, which have no noise'
 	@echo 'make demo             watch a demonstration in a virtual machine'
 	@echo 'make shell            a shell in a virtual machine with the modules loaded'
 	@echo 'make shell K=backports    the same with the newer kernel, or K=debug'
@@ -62,7 +63,7 @@ torture:
 	@TIME=$(or $(TIME),120) SEED=$(SEED) tests/run long-51-torture-$(or $(K),stable)
 
 bench:
-	@tests/bench/suite $(or $(K),backports)
+	@INSNS=$(INSNS) tests/bench/suite $(or $(K),backports)
 
 demo:
 	@tests/demo/run

@@ -57,10 +57,13 @@ static double quartile(const struct series *s, unsigned int quarter)
 	return sorted.v[(ROUNDS - 1) * quarter / 4];
 }
 
+/* Where an instruction is a nanosecond, thousands of instructions. */
 static void show(const char *what, const struct series *s)
 {
-	printf("# %-44s %12.1f us (%.1f to %.1f)\n", what, quartile(s, 2) / 1e3,
-	       quartile(s, 1) / 1e3, quartile(s, 3) / 1e3);
+	const char *insns = getenv("INSNS");
+
+	printf("# %-44s %12.1f %s (%.1f to %.1f)\n", what, quartile(s, 2) / 1e3,
+	       insns && *insns ? "K" : "us", quartile(s, 1) / 1e3, quartile(s, 3) / 1e3);
 }
 
 static void ratio(const char *what, const struct series *a, const struct series *b,
