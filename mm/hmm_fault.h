@@ -36,7 +36,7 @@ struct hmm_fault {
 enum {
 	HMM_TRY_FIX = 1, /* pages are missing */
 	HMM_TRY_JOIN, /* somebody brings the first of them already */
-	HMM_TRY_BEGIN, /* an invalidation is under way */
+	HMM_TRY_BEGIN, /* an invalidation may be under way; or just walk */
 	HMM_TRY_BUSY, /* somebody has a lock, and it may not wait */
 };
 

@@ -215,6 +215,21 @@ const struct mmu_interval_notifier_ops hmm_region_ops = {
 };
 
 /*
+ * @seq: of the last invalidation of @leaf. Return: its round is known to be over, as that of
+ * 0 is, and what it did to the page table is seen from here on.
+ */
+static bool hmm_leaf_is_over(struct hmm_mirror_leaf *leaf, unsigned long *seq)
+{
+	struct hmm_region *region = hmm_leaf_region(leaf);
+
+	read_lock_bh(&leaf->lock);
+	*seq = leaf->seq;
+	read_unlock_bh(&leaf->lock);
+	return *seq != smp_load_acquire(&region->seq) ||
+	       *seq == smp_load_acquire(&region->over);
+}
+
+/*
  * Before a walk of @leaf: what hmm_leaf_retry() is to be given after it. Waits for an
  * invalidation that is under way here, and for no other in the region: "Why a
  * notifier per region" in hmm.c.
@@ -224,33 +239,23 @@ unsigned long hmm_leaf_begin(struct hmm_mirror_leaf *leaf)
 	struct hmm_region *region = hmm_leaf_region(leaf);
 	unsigned long seq;
 
-	read_lock_bh(&leaf->lock);
-	seq = leaf->seq;
-	read_unlock_bh(&leaf->lock);
-	/* A later round: what the leaf's did to the page table is seen from here on. */
-	if (seq == smp_load_acquire(&region->seq)) {
+	if (!hmm_leaf_is_over(leaf, &seq)) {
 		mmu_interval_read_begin(&region->notifier);
-		/* For ever, as no round has a number twice. Pairs with settled. */
+		/* For ever, as no round has a number twice. */
 		smp_store_release(&region->over, seq);
 	}
 	return seq;
 }
 
 /*
- * The same without waiting, where it is known that the round is over, as those of @seq and
- * of 0 are. Return: false if hmm_leaf_begin() would wait, or has to look.
+ * The same without waiting, where it is known that the round is over, as also that of @seq
+ * is. Return: false if hmm_leaf_begin() would wait, or has to look.
  */
 bool hmm_leaf_settled(struct hmm_mirror_leaf *leaf, unsigned long *seq)
 {
-	struct hmm_region *region = hmm_leaf_region(leaf);
 	unsigned long now;
 
-	read_lock_bh(&leaf->lock);
-	now = leaf->seq;
-	read_unlock_bh(&leaf->lock);
-	/* Either way what the leaf's did to the page table is seen from here on. */
-	if (now != *seq && now == smp_load_acquire(&region->seq) &&
-	    now != smp_load_acquire(&region->over))
+	if (!hmm_leaf_is_over(leaf, &now) && now != *seq)
 		return false;
 	*seq = now;
 	return true;

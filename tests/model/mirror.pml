@@ -395,7 +395,7 @@ inline hmm_leaf_begin(l)
 #endif
 	if
 #ifndef BUG_BEGIN_NO_WAIT
-	:: seq == wait ->
+	:: seq == wait && seq != leaf[l].over ->
 #ifdef BUG_OVER_EARLY
 		leaf[l].over = seq;
 		mmu_interval_read_begin(l)
