@@ -16,6 +16,13 @@
 
 #include "hmm_fault.h"
 
+/* A page has been brought, or will not be. */
+static void hmm_join_wake(struct hmm_mirror *mirror)
+{
+	if (wq_has_sleeper(&mirror->brought))
+		wake_up_all(&mirror->brought);
+}
+
 void hmm_join_begin(struct hmm_fault *f, unsigned long addr)
 {
 	struct hmm_mirror *mirror = f->mirror;
@@ -28,7 +35,7 @@ void hmm_join_begin(struct hmm_fault *f, unsigned long addr)
 	f->page = addr;
 	spin_unlock(&mirror->join_lock);
 	if (moved)
-		wake_up_all(&mirror->brought);
+		hmm_join_wake(mirror);
 }
 
 void hmm_join_end(struct hmm_fault *f)
@@ -41,8 +48,7 @@ void hmm_join_end(struct hmm_fault *f)
 	spin_lock(&mirror->join_lock);
 	list_del_init(&f->bringing);
 	spin_unlock(&mirror->join_lock);
-	if (wq_has_sleeper(&mirror->brought))
-		wake_up_all(&mirror->brought);
+	hmm_join_wake(mirror);
 }
 
 /* Somebody else brings @addr, with the rights that @f needs. */
