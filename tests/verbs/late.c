@@ -150,7 +150,8 @@ static void answered_while_repeated(void)
 	delay(&end[1]);
 	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 1, &once, 3, &r, 99, 1001);
 	buf_moved(&r, 99, &once, 3, 1001);
-	/* It has been sent; for sending it again the page is not to be had. */
+	buf_await(&r);
+	/* For sending it again the page is not to be had. */
 	pfd.fd = buf_withhold(&once, O_CLOEXEC);
 	pfd.events = POLLIN;
 	check(poll(&pfd, 1, DELAY_MS) == 1 && read(pfd.fd, &msg, sizeof(msg)) == sizeof(msg),

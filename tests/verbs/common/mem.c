@@ -211,6 +211,12 @@ void buf_check_at(const struct buf *b, const char *file, int line,
 	same_at(b->map, b->want, b->size, file, line, what);
 }
 
+void buf_await(const struct buf *b)
+{
+	for (uint64_t end = now_ms() + WAIT_MS; memcmp(b->map, b->want, b->size);)
+		check(now_ms() < end, "writes do not arrive");
+}
+
 void need_odp(void)
 {
 	if (cfg.mode == MODE_PINNED)

@@ -85,6 +85,8 @@ void buf_moved(struct buf *dst, size_t d_off, const struct buf *src,
 	       size_t s_off, size_t len);
 /* @bytes must now be at @off. */
 void buf_holds(struct buf *b, size_t off, const void *bytes, size_t len);
+/* Wait for the other side: it is writing what the buffer must hold. */
+void buf_await(const struct buf *b);
 /* Compare the whole buffer with its shadow. */
 void buf_check_at(const struct buf *b, const char *file, int line,
 		  const char *what);
