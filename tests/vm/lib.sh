@@ -30,6 +30,13 @@ image=$tree_dir/root.img
 # One build directory per checkout: two of them must not build over each other.
 build=$cache/build/$(basename "$top")-$(hash_of <(echo "$top"))
 
+# The tree's QEMU on any host: with 7.2, which is bookworm's, a processor may stand still for
+# a minute while it clears a page whose code it has translated, and nothing interrupts it.
+emulator=("$tree/usr/lib64/ld-linux-x86-64.so.2"
+	--library-path "$tree/usr/lib/x86_64-linux-gnu"
+	"$tree/usr/bin/qemu-system-x86_64"
+	-L "$tree/usr/share/qemu" -L "$tree/usr/share/seabios")
+
 # Run a command as the owner of the tree: root, or root of a user namespace.
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
