@@ -209,6 +209,28 @@ static void limit(void)
 	teardown();
 }
 
+/* The next message tells that there is none, and comes in when there is. */
+static void limit_of_an_empty_one(void)
+{
+	struct ibv_srq_attr attr = { .srq_limit = 4 };
+	struct ibv_async_event ev;
+	size_t s;
+
+	setup(16);
+	check(!ibv_modify_srq(srq, &attr, IBV_SRQ_LIMIT), "arming the limit");
+	s = off_for(&src, LEN);
+	q_send(&a[0], 1, &src, s, LEN);
+	event_expect(&nb, IBV_EVENT_SRQ_LIMIT_REACHED, 0, &ev);
+	check(ev.element.srq == srq, "event of another SRQ");
+	put(2);
+	wc_ok(rcq, 2);
+	wc_ok(a[0].scq, 1);
+	arrived(2, s, LEN);
+	check(event_poll(&nb, &ev, QUIET_MS), "event \"%s\" unarmed",
+	      ibv_event_type_str(ev.event_type));
+	teardown();
+}
+
 /* Growing keeps what is queued; shrinking below it is refused. */
 static void resize(void)
 {
@@ -283,4 +305,4 @@ static void another_pd(void)
 }
 
 TEST_MAIN(CASE(in_order), CASE(all_at_once), CASE(filled_late), CASE(limit),
-	  CASE(resize), CASE(full), CASE(another_pd))
+	  CASE(limit_of_an_empty_one), CASE(resize), CASE(full), CASE(another_pd))

@@ -96,8 +96,9 @@ int rxo_srq_pop(struct rxo_srq *srq, struct rxo_recv *recv)
 		/* IBTA 10.2.9.5: a bad WQE puts the whole SRQ in error. */
 		srq->error = true;
 		broken = true;
-	} else if (ret && srq->limit &&
+	} else if (!srq->error &&
 		   rxo_ring_pending(&rq->ring) < srq->limit) {
+		/* It may have been armed when the SRQ was empty already. */
 		srq->limit = 0;
 		low = true;
 	}
