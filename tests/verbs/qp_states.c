@@ -375,6 +375,45 @@ static void posting_too_early(void)
 	teardown();
 }
 
+/* Nor if it is the peer whose request ends the QP. */
+static void posting_too_early_for_err(void)
+{
+	struct ibv_send_wr *bad;
+	struct buf l, r;
+	struct wr w;
+
+	setup();
+	buf_new(&l, PAGE);
+	buf_new(&r, PAGE);
+	buf_reg(&l, &p.na, ACCESS_ALL);
+	buf_reg(&r, &p.nb, ACCESS_ALL);
+	ep_set_state(&p.a, IBV_QPS_RESET);
+	ep_set_state(&p.b, IBV_QPS_RESET);
+	ep_init(&p.a);
+	ep_init(&p.b);
+	ep_rtr(&p.a, &p.b);
+	ep_rtr(&p.b, &p.a);
+	ep_rts(&p.a);
+	wr_init(&w, IBV_WR_RDMA_WRITE, 7);
+	wr_sge(&w, &r, 3, 99);
+	wr_remote(&w, &l, 5);
+	check(ibv_post_send(p.b.qp, &w.wr, &bad) == EINVAL, "posted in RTR");
+	wr_init(&w, IBV_WR_RDMA_WRITE, 8);
+	wr_sge(&w, &l, 3, 99);
+	wr_remote(&w, &r, 5);
+	w.wr.wr.rdma.rkey ^= 0x5a;
+	wr_post(&p.a, &w);
+	wc_expect(p.a.scq, 8, IBV_WC_REM_ACCESS_ERR);
+	ep_await_state(&p.b, IBV_QPS_ERR);
+	wc_none(p.b.scq);
+	buf_check(&l, "local memory");
+	buf_check(&r, "remote memory");
+	buf_free(&l);
+	buf_free(&r);
+	teardown();
+}
+
 TEST_MAIN(CASE(transitions), CASE(no_such_state), CASE(missing_attributes),
 	  CASE(too_many_attributes), CASE(values_out_of_range), CASE(query_gives_back),
-	  CASE(access_flags_changed), CASE(posting_too_early))
+	  CASE(access_flags_changed), CASE(posting_too_early),
+	  CASE(posting_too_early_for_err))

@@ -36,9 +36,16 @@ void rxo_qp_event(struct rxo_qp *qp, enum ib_event_type type)
 		qp->ib.event_handler(&event, qp->ib.qp_context);
 }
 
-static void rxo_qp_to_error(struct rxo_qp *qp, enum ib_qp_state state)
+void rxo_qp_drop_refused(struct rxo_qp *qp)
 {
 	rxo_run_assert(qp);
+	if (qp->state < IB_QPS_RTS)
+		rxo_ring_reset(&qp->req.ring);
+}
+
+static void rxo_qp_to_error(struct rxo_qp *qp, enum ib_qp_state state)
+{
+	rxo_qp_drop_refused(qp);
 	qp->state = state;
 	qp->attr.qp_state = state;
 	/* Wakes the other sides, whose steps flush. */

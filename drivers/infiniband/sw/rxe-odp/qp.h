@@ -260,6 +260,16 @@ static inline void rxo_qp_put(struct rxo_qp *qp)
 }
 
 /**
+ * rxo_qp_drop_refused() - leave RESET, INIT or RTR for a state that sends or flushes
+ * @qp: the QP, which is in its old state still
+ *
+ * Posting was refused until now, but librxe leaves the WQEs in the ring.
+ *
+ * Context: the QP's runner.
+ */
+void rxo_qp_drop_refused(struct rxo_qp *qp);
+
+/**
  * rxo_qp_error() - move to the error state; the runner flushes what is posted
  * @qp: the QP
  *

@@ -207,9 +207,8 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 
 static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
 {
-	/* Posting was refused until now, but librxe leaves the WQEs there. */
-	if (qp->state < IB_QPS_RTS && state >= IB_QPS_RTS)
-		rxo_ring_reset(&qp->req.ring);
+	if (state >= IB_QPS_RTS)
+		rxo_qp_drop_refused(qp);
 	switch (state) {
 	case IB_QPS_RESET:
 		rxo_qp_reset(qp);
