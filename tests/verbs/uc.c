@@ -336,6 +336,38 @@ static void send_error(void)
 	teardown();
 }
 
+#define BEHIND 1000
+
+/* However many stand behind it, and however soon one goes on: none of them is sent. */
+static void many_behind_an_error(void)
+{
+	struct wr w[BEHIND];
+	struct qp_opt opt;
+
+	setup();
+	opt = p.a.opt;
+	opt.send_wr = BEHIND;
+	pair_renew(&p, &opt);
+	q_recv(&p.b, 1, &dst, 77, 999);
+	for (int i = 0; i < BEHIND; i++) {
+		wr_init(&w[i], IBV_WR_SEND, i);
+		wr_sge(&w[i], &src, 5, 100);
+		if (i)
+			w[i - 1].wr.next = &w[i].wr;
+	}
+	w[0].sge[0].lkey ^= 0x5a;
+	wr_post(&p.a, &w[0]);
+	wc_expect(p.a.scq, 0, IBV_WC_LOC_PROT_ERR);
+	from_sqe_to_rts();
+	for (int i = 1; i < BEHIND; i++)
+		wc_expect(p.a.scq, i, IBV_WC_WR_FLUSH_ERR);
+	q_send(&p.a, BEHIND, &src, 9, 999);
+	wc_ok(p.a.scq, BEHIND);
+	wc_ok(p.b.rcq, 1);
+	buf_moved(&dst, 77, &src, 9, 999);
+	teardown();
+}
+
 #define LOSSY 40
 
 /* Messages of five packets: whole, in order, and no parts of those that are not. */
@@ -497,6 +529,7 @@ static void error_without_room(void)
 
 TEST_MAIN(CASE(sizes), CASE(no_receive), CASE(no_read), CASE(bad_key), CASE(too_long),
 	  CASE(from_shared), CASE(too_long_for_shared), CASE(bad_key_for_shared),
-	  CASE(cut_off_by_a_write), CASE(send_error), CASE(lossy), CASE(to_slow),
+	  CASE(cut_off_by_a_write), CASE(send_error), CASE(many_behind_an_error),
+	  CASE(lossy), CASE(to_slow),
 	  CASE(after_one_that_failed), CASE(from_slow),
 	  CASE(error_without_room))

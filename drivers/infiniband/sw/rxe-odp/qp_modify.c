@@ -8,6 +8,7 @@
 #include "alive.h"
 #include "dev.h"
 #include "qp.h"
+#include "req.h"
 #include "wire/opcode.h"
 #include "wire/psn.h"
 
@@ -256,6 +257,12 @@ int rxo_qp_modify(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	ret = rxo_qp_check_attr(qp, attr, mask);
 	if (ret)
 		goto leave;
+	/* What stands behind the request that failed is not sent (IBTA 10.3.1.6). */
+	if (cur == IB_QPS_SQE && next == IB_QPS_RTS &&
+	    !rxo_req_flush_posted(qp)) {
+		ret = -EINVAL;
+		goto leave;
+	}
 
 	rxo_qp_set_attr(qp, attr, mask);
 	if (mask & IB_QP_STATE)

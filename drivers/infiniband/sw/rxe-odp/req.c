@@ -95,6 +95,18 @@ static bool rxo_req_flush(struct rxo_qp *qp)
 	return true;
 }
 
+bool rxo_req_flush_posted(struct rxo_qp *qp)
+{
+	u32 n = rxo_ring_pending(&qp->req.ring);
+
+	might_sleep();
+	rxo_run_assert(qp);
+	/* While the process posts more, and writes what it likes to its index. */
+	while (n-- && rxo_req_flush(qp))
+		cond_resched();
+	return qp->state == IB_QPS_SQE;
+}
+
 static int rxo_req_local(struct rxo_qp *qp, struct rxo_swqe *wqe)
 {
 	struct ib_pd *pd = qp->ib.pd;

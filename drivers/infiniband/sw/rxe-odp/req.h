@@ -41,6 +41,15 @@ void rxo_req_retry(struct rxo_qp *qp);
 /* The peer has no receive posted: go on from @una after the time it asks for. */
 void rxo_req_rnr(struct rxo_qp *qp, u8 timer);
 
+/**
+ * rxo_req_flush_posted() - flush all that has been posted until now
+ * @qp: the QP, in state SQE
+ *
+ * Context: the QP's runner, a verb; may sleep.
+ * Return: false if the CQ had no room for that: the QP is in ERR.
+ */
+bool rxo_req_flush_posted(struct rxo_qp *qp);
+
 /* Timers have fired. */
 void rxo_req_timeout(struct rxo_qp *qp);
 void rxo_req_rnr_over(struct rxo_qp *qp);
