@@ -15,29 +15,28 @@
 
 #include "hmm_fault.h"
 
+/* Without mm->owner nothing tells that a process which waits for its own fault is killed. */
+#ifndef CONFIG_MEMCG
+#error hmm_mirror needs CONFIG_MEMCG
+#endif
+
 /* Nobody lives in the address space any more, and nobody pays for a page there. */
 static bool hmm_fix_is_deserted(struct mm_struct *mm)
 {
-#ifdef CONFIG_MEMCG
 	return !rcu_access_pointer(mm->owner);
-#else
-	return false;
-#endif
 }
 
 /* Or the process is being killed. */
 static bool hmm_fix_is_pointless(struct mm_struct *mm)
 {
-	bool pointless = false;
-#ifdef CONFIG_MEMCG
 	struct task_struct *owner;
+	bool pointless;
 
 	rcu_read_lock();
 	owner = rcu_dereference(mm->owner);
 	pointless = !owner ||
 		    READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT;
 	rcu_read_unlock();
-#endif
 	return pointless;
 }
 
