@@ -87,9 +87,8 @@ static int read_ticks(unsigned long *ticks)
 }
 
 /*
- * An emulator may forget a processor's timer: it works on, but nothing on it ends that is
- * waited for, and it stays with one thread, until another interrupt comes. So this must be
- * asked before anything sends one, and without sleeping.
+ * One that is emulated may take no interrupts for long (see tests/vm/lib.sh): nothing on it
+ * ends that is waited for, and it stays with one thread. So this is asked without sleeping.
  */
 static void print_ticks(void)
 {
