@@ -382,35 +382,20 @@ static void posting_too_early_for_err(void)
 	struct buf l, r;
 	struct wr w;
 
-	setup();
-	buf_new(&l, PAGE);
-	buf_new(&r, PAGE);
-	buf_reg(&l, &p.na, ACCESS_ALL);
-	buf_reg(&r, &p.nb, ACCESS_ALL);
-	ep_set_state(&p.a, IBV_QPS_RESET);
+	pair_begin(&p, &l, PAGE, &r, PAGE);
 	ep_set_state(&p.b, IBV_QPS_RESET);
-	ep_init(&p.a);
 	ep_init(&p.b);
-	ep_rtr(&p.a, &p.b);
 	ep_rtr(&p.b, &p.a);
-	ep_rts(&p.a);
 	wr_init(&w, IBV_WR_RDMA_WRITE, 7);
 	wr_sge(&w, &r, 3, 99);
 	wr_remote(&w, &l, 5);
 	check(ibv_post_send(p.b.qp, &w.wr, &bad) == EINVAL, "posted in RTR");
-	wr_init(&w, IBV_WR_RDMA_WRITE, 8);
-	wr_sge(&w, &l, 3, 99);
-	wr_remote(&w, &r, 5);
-	w.wr.wr.rdma.rkey ^= 0x5a;
-	wr_post(&p.a, &w);
+	r.rkey ^= 0x5a;
+	q_rdma(&p.a, IBV_WR_RDMA_WRITE, 8, &l, 3, &r, 5, 99);
 	wc_expect(p.a.scq, 8, IBV_WC_REM_ACCESS_ERR);
 	ep_await_state(&p.b, IBV_QPS_ERR);
 	wc_none(p.b.scq);
-	buf_check(&l, "local memory");
-	buf_check(&r, "remote memory");
-	buf_free(&l);
-	buf_free(&r);
-	teardown();
+	pair_end(&p, &l, &r);
 }
 
 TEST_MAIN(CASE(transitions), CASE(no_such_state), CASE(missing_attributes),

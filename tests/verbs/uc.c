@@ -530,6 +530,5 @@ static void error_without_room(void)
 TEST_MAIN(CASE(sizes), CASE(no_receive), CASE(no_read), CASE(bad_key), CASE(too_long),
 	  CASE(from_shared), CASE(too_long_for_shared), CASE(bad_key_for_shared),
 	  CASE(cut_off_by_a_write), CASE(send_error), CASE(many_behind_an_error),
-	  CASE(lossy), CASE(to_slow),
-	  CASE(after_one_that_failed), CASE(from_slow),
+	  CASE(lossy), CASE(to_slow), CASE(after_one_that_failed), CASE(from_slow),
 	  CASE(error_without_room))
