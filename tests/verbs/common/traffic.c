@@ -27,11 +27,16 @@ void traffic_check(struct traffic *t)
 	buf_check(&t->r, "remote memory");
 }
 
+void traffic_abandon(struct traffic *t)
+{
+	buf_free(&t->l);
+	buf_free(&t->r);
+}
+
 void traffic_close(struct traffic *t)
 {
 	traffic_check(t);
-	buf_free(&t->l);
-	buf_free(&t->r);
+	traffic_abandon(t);
 }
 
 /* Sources in the first half of l's slots, results in the second. */
@@ -90,16 +95,29 @@ bool traffic_post(struct traffic *t, int k)
 	return false;
 }
 
-void traffic_round(struct traffic *t)
+bool traffic_try(struct traffic *t)
 {
 	bool sent[TRAFFIC_DEPTH];
+	struct ibv_wc wc;
 
 	for (int k = 0; k < TRAFFIC_DEPTH; k++)
 		sent[k] = traffic_post(t, k);
-	for (int k = 0; k < TRAFFIC_DEPTH; k++)
-		wc_ok(t->p->a.scq, k);
+	for (int k = 0; k < TRAFFIC_DEPTH; k++) {
+		wc = wc_wait(t->p->a.scq);
+		if (wc.status == IBV_WC_RETRY_EXC_ERR)
+			return false;
+		check(wc.status == IBV_WC_SUCCESS && wc.wr_id == (uint64_t)k,
+		      "work %llu instead of %d: %s", (unsigned long long)wc.wr_id, k,
+		      ibv_wc_status_str(wc.status));
+	}
 	for (int k = 0; k < TRAFFIC_DEPTH; k++)
 		if (sent[k])
 			wc_ok(t->p->b.rcq, k);
 	traffic_check(t);
+	return true;
+}
+
+void traffic_round(struct traffic *t)
+{
+	check(traffic_try(t), "the retries were used up");
 }

@@ -29,6 +29,8 @@ void traffic_open(struct traffic *t, struct pair *p);
 /* The same with memory of the caller's: l and r have everything but their MRs. */
 void traffic_join(struct traffic *t, struct pair *p);
 void traffic_close(struct traffic *t);
+/* After an error: nobody knows what the memory holds. */
+void traffic_abandon(struct traffic *t);
 
 /*
  * Post a random operation in slot @k; does it end with a receive as well? The last bytes
@@ -38,6 +40,8 @@ void traffic_close(struct traffic *t);
 bool traffic_post(struct traffic *t, int k);
 /* One in each slot; all of them must succeed. */
 void traffic_round(struct traffic *t);
+/* The same, or false if the retries of one of them were used up. */
+bool traffic_try(struct traffic *t);
 void traffic_check(struct traffic *t);
 
 #endif
