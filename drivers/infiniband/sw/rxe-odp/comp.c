@@ -7,6 +7,7 @@
 #include "qp.h"
 #include "req.h"
 #include "sge.h"
+#include "spare.h"
 #include "swqe.h"
 #include "wire/rc.h"
 
@@ -324,7 +325,7 @@ bool rxo_comp_step(struct rxo_qp *qp)
 		comp->skb = skb;
 		return true;
 	}
-	consume_skb(skb);
+	rxo_spare_put(skb);
 	rxo_comp_refused(qp);
 	rxo_req_seen(qp);
 	return true;

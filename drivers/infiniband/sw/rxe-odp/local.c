@@ -44,9 +44,9 @@ static DEFINE_PER_CPU(struct rxo_local, rxo_local);
  * to the kernel's black hole from then on, which is a loopback device as well, and in the
  * initial namespace.
  */
-static struct net *rxo_local_net(const struct sk_buff *skb)
+static struct net *rxo_local_net(const struct dst_entry *dst)
 {
-	struct net_device *dev = READ_ONCE(skb_dst(skb)->dev);
+	struct net_device *dev = READ_ONCE(dst->dev);
 	struct net *net = dev_net(dev);
 
 	return dev == net->loopback_dev ? net : NULL;
@@ -84,7 +84,7 @@ static void rxo_local_work(struct work_struct *work)
 
 	rcu_read_lock();
 	while ((skb = __skb_dequeue(&taken))) {
-		net = rxo_local_net(skb);
+		net = rxo_local_net(skb_dst(skb));
 		if (net)
 			rxo_net_receive_local(net, skb);
 		else
@@ -93,9 +93,9 @@ static void rxo_local_work(struct work_struct *work)
 	rcu_read_unlock();
 }
 
-bool rxo_local_leads(const struct sk_buff *skb)
+bool rxo_local_leads(const struct dst_entry *dst)
 {
-	return READ_ONCE(local_bypass) && rxo_local_net(skb);
+	return READ_ONCE(local_bypass) && rxo_local_net(dst);
 }
 
 bool rxo_local_send(struct sk_buff *skb)

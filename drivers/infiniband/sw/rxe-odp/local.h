@@ -11,6 +11,7 @@
 
 #include <linux/types.h>
 
+struct dst_entry;
 struct sk_buff;
 
 void rxo_local_init(void);
@@ -26,13 +27,13 @@ void rxo_local_init(void);
 void rxo_local_flush(void);
 
 /**
- * rxo_local_leads() - is the packet for an address of this host
- * @skb: with a route
+ * rxo_local_leads() - is it the route to an address of this host
+ * @dst: the route
  *
  * Context: an RCU reader, as who has bottom halves disabled is.
- * Return: true if it may go by rxo_local_send().
+ * Return: true if a packet may go by rxo_local_send().
  */
-bool rxo_local_leads(const struct sk_buff *skb);
+bool rxo_local_leads(const struct dst_entry *dst);
 
 /**
  * rxo_local_send() - have it received by rxo_net_receive_local(), in a softirq on this CPU

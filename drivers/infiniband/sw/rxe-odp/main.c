@@ -10,6 +10,7 @@
 #include "netns.h"
 #include "park.h"
 #include "qp.h"
+#include "spare.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -22,6 +23,7 @@ static int __init rxo_init(void)
 	rxo_qp_module_init();
 	rxo_debugfs_init();
 	rxo_local_init();
+	rxo_spare_init();
 	ret = rxo_netns_init();
 	if (ret)
 		goto exit_debugfs;
@@ -43,6 +45,7 @@ static void __exit rxo_exit(void)
 	/* Its packets look for devices in namespaces. */
 	rxo_local_flush();
 	rxo_netns_exit();
+	rxo_spare_exit();
 	rxo_debugfs_exit();
 }
 

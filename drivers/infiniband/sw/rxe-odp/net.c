@@ -13,6 +13,7 @@
 #include "netns.h"
 #include "qp.h"
 #include "run.h"
+#include "spare.h"
 #include "wire/hdr.h"
 #include "wire/icrc.h"
 #include "wire/packet.h"
@@ -39,7 +40,10 @@ struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 
 	len = hdr_len + ALIGN(pkt->payload_len, 4) + RXO_ICRC_LEN;
 	headroom = LL_RESERVED_SPACE(dst->dev) + ip_len + RXO_UDP_LEN;
-	skb = alloc_skb(headroom + len, GFP_ATOMIC | __GFP_NOWARN);
+	if (rxo_local_leads(dst))
+		skb = rxo_spare_get(headroom + len);
+	else
+		skb = alloc_skb(headroom + len, GFP_ATOMIC | __GFP_NOWARN);
 	if (!skb) {
 		rcu_read_unlock();
 		rxo_count(qp->dev, send_no_memory);
@@ -155,7 +159,8 @@ void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 
 	rxo_count(qp->dev, sent_pkts);
 	rxo_count_add(qp->dev, sent_bytes, pkt->payload_len);
-	if (rxo_local_leads(skb)) {
+	/* Where it goes was decided when it was made. */
+	if (rxo_spare_is(skb)) {
 		rxo_count(qp->dev, sent_locally);
 		sent = rxo_net_send_local(path, skb, bth);
 	} else {
@@ -291,6 +296,7 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 	struct net *net = sock_net(sk);
 	struct rxo_packet pkt;
 
+	rxo_spare_disown(skb);
 	if (!rxo_net_linear(skb)) {
 		rxo_net_drop(net, skb, RXO_CNT_rcvd_malformed);
 		return 0;

@@ -11,6 +11,7 @@
 #include "qp.h"
 #include "resp.h"
 #include "sge.h"
+#include "spare.h"
 #include "wire/hdr.h"
 #include "wire/rc.h"
 
@@ -556,6 +557,6 @@ bool rxo_resp_step(struct rxo_qp *qp)
 		rxo_alive_start(qp);
 		return true;
 	}
-	consume_skb(skb);
+	rxo_spare_put(skb);
 	return true;
 }
