@@ -101,10 +101,11 @@ bool rxo_local_leads(const struct dst_entry *dst)
 bool rxo_local_send(struct sk_buff *skb)
 {
 	struct rxo_local *local = this_cpu_ptr(&rxo_local);
-	bool full;
+	bool first, full;
 
 	lockdep_assert_in_softirq();
 	spin_lock(&local->queue.lock);
+	first = skb_queue_empty(&local->queue);
 	full = skb_queue_len(&local->queue) >= RXO_LOCAL_MAX;
 	if (!full)
 		__skb_queue_tail(&local->queue, skb);
@@ -113,7 +114,9 @@ bool rxo_local_send(struct sk_buff *skb)
 		kfree_skb(skb);
 		return false;
 	}
-	queue_work(system_bh_wq, &local->work);
+	/* Else somebody has done so, or the work does when it has taken a batch. */
+	if (first)
+		queue_work(system_bh_wq, &local->work);
 	return true;
 }
 

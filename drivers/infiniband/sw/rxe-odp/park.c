@@ -399,19 +399,14 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	return -EAGAIN;
 }
 
-bool rxo_park_waiting(struct rxo_park *park)
+bool rxo_park_ended(struct rxo_park *park)
 {
 	rxo_run_assert(park->qp);
 	/* Pairs with rxo_park_done(). */
-	switch (smp_load_acquire(&park->state)) {
-	case RXO_PARK_WAITING:
-		return true;
-	case RXO_PARK_DONE:
-		park->state = RXO_PARK_NONE;
+	if (smp_load_acquire(&park->state) == RXO_PARK_WAITING)
 		return false;
-	default:
-		return false;
-	}
+	park->state = RXO_PARK_NONE;
+	return true;
 }
 
 void rxo_park_cancel(struct rxo_park *park)

@@ -124,14 +124,12 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	     size_t rest, enum rxo_dir dir);
 
 /**
- * rxo_park_waiting() - must the side wait for its fault
- * @park: the side's
+ * rxo_park_ended() - the side's fault is over, if it is, and the side may look at it
+ * @park: the side's, with a fault
  *
  * Context: the QP's runner.
- * Return: false when there is no fault or it has ended. The side then tries
- * again, and only a new miss makes the fault's error count.
  */
-bool rxo_park_waiting(struct rxo_park *park);
+bool rxo_park_ended(struct rxo_park *park);
 
 /**
  * struct rxo_bell - a doorbell that is rung, on its task's stack
@@ -180,6 +178,19 @@ void rxo_bell_end(struct rxo_bell *bell);
 static inline bool rxo_park_started(const struct rxo_park *park)
 {
 	return READ_ONCE(park->state) != RXO_PARK_NONE;
+}
+
+/**
+ * rxo_park_waiting() - must the side wait for its fault
+ * @park: the side's
+ *
+ * Context: the QP's runner.
+ * Return: false when there is no fault or it has ended. The side then tries
+ * again, and only a new miss makes the fault's error count.
+ */
+static inline bool rxo_park_waiting(struct rxo_park *park)
+{
+	return rxo_park_started(park) && !rxo_park_ended(park);
 }
 
 /* The side has done something; its tries start over. */

@@ -538,7 +538,8 @@ bool rxo_resp_step(struct rxo_qp *qp)
 		return true;
 	if (rxo_park_waiting(&resp->park))
 		return false;
-	rxo_resp_read_turn(qp);
+	if (resp->read.active || resp->aside.active)
+		rxo_resp_read_turn(qp);
 	if (resp->read.active)
 		return rxo_resp_read_step(qp);
 

@@ -50,11 +50,6 @@
  */
 static DEFINE_PER_CPU(u64, rxo_run_timers_paid);
 
-void rxo_run_assert(struct rxo_qp *qp)
-{
-	WARN_ON_ONCE(!READ_ONCE(qp->run.busy));
-}
-
 /* One step of each part that has something to do. */
 static bool rxo_run_step(struct rxo_qp *qp)
 {

@@ -197,6 +197,6 @@ bool rxo_run_peek_request(struct rxo_qp *qp, bool newest,
 			  struct rxo_packet *pkt);
 
 /* The caller is the runner, as far as lockdep can't tell. */
-void rxo_run_assert(struct rxo_qp *qp);
+#define rxo_run_assert(qp) WARN_ON_ONCE(!READ_ONCE((qp)->run.busy))
 
 #endif /* RXO_RUN_H */

@@ -81,19 +81,24 @@ void rxo_spare_put(struct sk_buff *skb)
 
 void rxo_spare_init(void)
 {
+	struct rxo_spare *spare;
 	int cpu, i;
 
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
+		spare = per_cpu_ptr(&rxo_spare, cpu);
 		for (i = 0; i < ARRAY_SIZE(rxo_spare_room); i++)
-			skb_queue_head_init(
-				&per_cpu_ptr(&rxo_spare, cpu)->list[i]);
+			skb_queue_head_init(&spare->list[i]);
+	}
 }
 
 void rxo_spare_exit(void)
 {
+	struct rxo_spare *spare;
 	int cpu, i;
 
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
+		spare = per_cpu_ptr(&rxo_spare, cpu);
 		for (i = 0; i < ARRAY_SIZE(rxo_spare_room); i++)
-			skb_queue_purge(&per_cpu_ptr(&rxo_spare, cpu)->list[i]);
+			skb_queue_purge(&spare->list[i]);
+	}
 }
