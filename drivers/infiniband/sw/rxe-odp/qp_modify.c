@@ -202,8 +202,11 @@ static void rxo_qp_set_attr(struct rxo_qp *qp, const struct ib_qp_attr *attr,
 		own->max_rd_atomic = attr->max_rd_atomic;
 	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
 		own->max_dest_rd_atomic = attr->max_dest_rd_atomic;
-	if (mask & IB_QP_EN_SQD_ASYNC_NOTIFY)
-		own->en_sqd_async_notify = attr->en_sqd_async_notify;
+	/* Asked for with each move, and not by what is changed there (IBTA 11.2.5.2). */
+	if (mask & IB_QP_STATE && attr->qp_state == IB_QPS_SQD &&
+	    qp->state != IB_QPS_SQD)
+		own->en_sqd_async_notify = mask & IB_QP_EN_SQD_ASYNC_NOTIFY &&
+					   attr->en_sqd_async_notify;
 }
 
 static void rxo_qp_set_state(struct rxo_qp *qp, enum ib_qp_state state)
