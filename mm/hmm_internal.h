@@ -148,6 +148,7 @@ struct hmm_region {
 	struct mmu_interval_notifier notifier;
 	unsigned long seq; /* of the last invalidation, no lock: hmm.c */
 	unsigned long over; /* a seq whose round is over, or 0; no lock */
+	bool unmapped; /* a mapping has gone since the reaper looked; no lock */
 	struct mutex fault_mutex[HMM_REGION_MUTEXES];
 	union {
 		struct hmm_region *next_dead; /* the reaper's */

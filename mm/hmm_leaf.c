@@ -201,8 +201,10 @@ static bool hmm_region_invalidate(struct mmu_interval_notifier *sub,
 		gone += hmm_leaf_invalidate(leaf, first, last, seq);
 
 	/* Also where nothing was left: a table was, and maybe the last of the region. */
-	if (range->event == MMU_NOTIFY_UNMAP)
+	if (range->event == MMU_NOTIFY_UNMAP) {
+		WRITE_ONCE(region->unmapped, true);
 		hmm_region_reap_soon(region->mirror, HMM_REAP_UNMAPPED);
+	}
 	hmm_stat_inc(region->mirror, invalidations);
 	hmm_stat_add(region->mirror, pages_invalidated, gone);
 	trace_hmm_mirror_invalidate(region->mirror->tgid, first, last + 1,

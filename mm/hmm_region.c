@@ -231,28 +231,36 @@ static bool hmm_region_prune(struct hmm_region *region, hmm_useless useless)
 }
 
 /*
- * Take what is @useless, and no fault is busy with, off the tree: a list of it, added
- * to @dead. Return: nothing that is useless was left.
+ * Take @region off the tree if all of it is @useless and no fault is busy with it, and
+ * onto the list @dead; else what is useless of it. Return: nothing that is was left.
  */
+static bool hmm_region_kill_one(struct hmm_region *region, hmm_useless useless,
+				struct hmm_region **dead)
+{
+	struct hmm_mirror *mirror = region->mirror;
+	bool whole = useless(mirror, region->start,
+			     region->start + HMM_REGION_SIZE - 1);
+
+	lockdep_assert_held(&mirror->grow_mutex);
+
+	if (!whole || !refcount_dec_if_one(&region->users))
+		return hmm_region_prune(region, useless) && !whole;
+	xa_erase(&mirror->root, region->start >> HMM_REGION_SHIFT);
+	region->next_dead = *dead;
+	*dead = region;
+	return true;
+}
+
+/* Return: nothing that is @useless was left. */
 static bool hmm_region_kill(struct hmm_mirror *mirror, hmm_useless useless,
 			    struct hmm_region **dead)
 {
 	struct hmm_region *region;
-	bool done = true, whole;
 	unsigned long index;
-
-	lockdep_assert_held(&mirror->grow_mutex);
+	bool done = true;
 
 	xa_for_each(&mirror->root, index, region) {
-		whole = useless(mirror, region->start,
-				region->start + HMM_REGION_SIZE - 1);
-		if (whole && refcount_dec_if_one(&region->users)) {
-			xa_erase(&mirror->root, index);
-			region->next_dead = *dead;
-			*dead = region;
-		} else {
-			done &= hmm_region_prune(region, useless) && !whole;
-		}
+		done &= hmm_region_kill_one(region, useless, dead);
 		cond_resched();
 	}
 	return done;
@@ -297,16 +305,29 @@ static void hmm_region_reap(struct hmm_mirror *mirror)
 	mirror->reap_at = max(HMM_REGION_REAP_MIN, 2 * left);
 }
 
-/* hmm_region_kill() of what is unmapped, if that can be told without waiting. */
+/* hmm_region_kill() where a mapping has gone, if that can be told without waiting. */
 static bool hmm_region_kill_unmapped(struct hmm_mirror *mirror,
 				     struct hmm_region **dead)
 {
-	bool done;
+	struct hmm_region *region;
+	unsigned long index;
+	bool done = true;
 
 	/* The process may have exited: it leaves a tree without mappings. */
 	if (!mmap_read_trylock(mirror->mm))
 		return false;
-	done = hmm_region_kill(mirror, hmm_is_unmapped, dead);
+	/* Of a large process most were left alone. */
+	xa_for_each(&mirror->root, index, region) {
+		if (!READ_ONCE(region->unmapped))
+			continue;
+		/* What goes later does so, and says so, when mmap_lock is free. */
+		WRITE_ONCE(region->unmapped, false);
+		if (!hmm_region_kill_one(region, hmm_is_unmapped, dead)) {
+			WRITE_ONCE(region->unmapped, true);
+			done = false;
+		}
+		cond_resched();
+	}
 	mmap_read_unlock(mirror->mm);
 	return done;
 }

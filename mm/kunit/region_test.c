@@ -174,6 +174,39 @@ static void region_unmapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 0);
 }
 
+/* But only where that has been: a region that was not told is not looked at. */
+static void region_unmapped_elsewhere(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long here = hmm_env_hole(env, 2);
+	unsigned long there = here + HMM_REGION_SIZE;
+	struct hmm_region *untold;
+
+	flush_delayed_work(&mirror->reap_work);
+	hmm_env_map(env, here, PAGE_SIZE);
+	hmm_env_map(env, there, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, here, 1, 0));
+	KUNIT_ASSERT_EQ(test, 0, hmm_mirror_fault(mirror, there, 1, 0));
+	untold = xa_load(&mirror->root, there >> HMM_REGION_SHIFT);
+	KUNIT_ASSERT_NOT_NULL(test, untold);
+	/* No reaper comes by. */
+	mutex_lock(&mirror->grow_mutex);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(there, PAGE_SIZE));
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(untold->unmapped));
+	WRITE_ONCE(untold->unmapped, false);
+	mutex_unlock(&mirror->grow_mutex);
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(here, PAGE_SIZE));
+	region_reap_now(test, mirror);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 1);
+	KUNIT_EXPECT_PTR_EQ(test, untold,
+			    xa_load(&mirror->root, there >> HMM_REGION_SHIFT));
+	WRITE_ONCE(untold->unmapped, true);
+	hmm_region_reap_soon(mirror, HMM_REAP_UNMAPPED);
+	region_reap_now(test, mirror);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&mirror->regions), 0);
+}
+
 /* Two that share a place among those lately looked up, of which one goes. */
 static void region_recent(struct kunit *test)
 {
@@ -345,6 +378,7 @@ static struct kunit_case region_cases[] = {
 	KUNIT_CASE(region_unseen_part),
 	KUNIT_CASE(region_unseen_whole),
 	KUNIT_CASE(region_unmapped),
+	KUNIT_CASE(region_unmapped_elsewhere),
 	KUNIT_CASE(region_recent),
 	KUNIT_CASE(region_neighbours),
 	KUNIT_CASE(region_under_way),
