@@ -117,6 +117,12 @@ void hmm_mirror_device_init(struct hmm_mirror_device *dev)
 }
 EXPORT_SYMBOL_GPL(hmm_mirror_device_init);
 
+void hmm_mirror_device_leaves(struct hmm_mirror_device *dev, bool leaves)
+{
+	WRITE_ONCE(dev->leaving, leaves);
+}
+EXPORT_SYMBOL_GPL(hmm_mirror_device_leaves);
+
 void hmm_mirror_device_fini(struct hmm_mirror_device *dev)
 {
 	hmm_shrink_fini(dev);

@@ -26,14 +26,16 @@ static bool hmm_fix_is_deserted(struct mm_struct *mm)
 	return !rcu_access_pointer(mm->owner);
 }
 
-/* Or the process is being killed. */
-static bool hmm_fix_is_pointless(struct mm_struct *mm)
+/* Or the process is being killed, or nobody waits for the page but a device that goes. */
+static bool hmm_fix_is_pointless(const struct hmm_mirror *mirror)
 {
 	struct task_struct *owner;
 	bool pointless;
 
+	if (READ_ONCE(mirror->dev->leaving))
+		return true;
 	rcu_read_lock();
-	owner = rcu_dereference(mm->owner);
+	owner = rcu_dereference(mirror->mm->owner);
 	pointless = !owner ||
 		    READ_ONCE(owner->signal->flags) & SIGNAL_GROUP_EXIT;
 	rcu_read_unlock();
@@ -52,7 +54,7 @@ static int hmm_fix_check(struct hmm_fault *f, unsigned long addr,
 	if (hmm_fix_is_deserted(mm))
 		return -ESRCH;
 	/* Or a thousand that waited would wait on, one after the other. */
-	if (f->waited && hmm_fix_is_pointless(mm))
+	if (f->waited && hmm_fix_is_pointless(f->mirror))
 		return -ESRCH;
 	/* The OOM killer took pages away; what is read now would be zeroes. */
 	if (check_stable_address_space(mm))
@@ -126,7 +128,7 @@ static int hmm_fix_page(struct hmm_fault *f, unsigned long addr,
 		mmap_read_lock(f->mirror->mm);
 		if (ret & VM_FAULT_COMPLETED)
 			return 0;
-		if (hmm_fix_is_pointless(f->mirror->mm))
+		if (hmm_fix_is_pointless(f->mirror))
 			return -ESRCH;
 		how |= FAULT_FLAG_TRIED;
 		err = hmm_fix_check(f, addr, vma);

@@ -65,6 +65,7 @@ struct hmm_mirror_stats {
  * @mirrors: all mirrors of this device
  * @stats: counters, kept over the life of all mirrors
  * @shrinker: private; or NULL
+ * @leaving: private; see hmm_mirror_device_leaves()
  *
  * Embedded in the driver's own device structure, which must outlive every
  * mirror got through it.
@@ -74,6 +75,7 @@ struct hmm_mirror_device {
 	struct list_head mirrors; /* under lock */
 	struct hmm_mirror_stats stats;
 	struct shrinker *shrinker; /* private */
+	bool leaving; /* no lock */
 };
 
 /**
@@ -123,6 +125,18 @@ struct hmm_mirror_window {
  * Context: may sleep.
  */
 void hmm_mirror_device_init(struct hmm_mirror_device *dev);
+
+/**
+ * hmm_mirror_device_leaves() - shall faults wait for what may never come
+ * @dev: the device
+ * @leaves: it is about to go, or, false, it stays after all
+ *
+ * Who serves his own pages could keep a device from going for ever. A fault of a device
+ * that leaves waits for userfaultfd no longer than a second or two, and fails.
+ *
+ * Context: any.
+ */
+void hmm_mirror_device_leaves(struct hmm_mirror_device *dev, bool leaves);
 
 /**
  * hmm_mirror_device_fini() - a device goes away
@@ -241,7 +255,7 @@ bool hmm_mirror_present(struct hmm_mirror *mirror, unsigned long addr,
  * Return: 0, or
  *	-EFAULT: nothing mapped there, PROT_NONE, or the fault failed (SIGBUS)
  *	-EPERM:  write asked for, mapping is read-only
- *	-ESRCH:  the process has exited, or is being killed
+ *	-ESRCH:  the process has exited, or is being killed; or the device leaves
  *	-EINTR:  the calling task is being killed
  *	-ENOMEM: no memory for a leaf or for the page
  *	-EBUSY:  invalidations did not let the fault finish within a second

@@ -7,12 +7,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "advise.h"
 #include "link.h"
 #include "ops.h"
 #include "test.h"
@@ -80,11 +83,51 @@ static void load(int ready)
 	_exit(0);
 }
 
-static pid_t load_start(void)
+static void *bring_last(void *arg)
+{
+	struct buf *b = arg;
+
+	advise(b->mr->pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, IBV_ADVISE_MR_FLAG_FLUSH,
+	       buf_addr(b, SIZE - PAGE), PAGE, b->lkey);
+	return NULL;
+}
+
+/* Nobody serves it. */
+static void await_asked(int uffd)
+{
+	struct uffd_msg msg;
+
+	check(read(uffd, &msg, sizeof(msg)) == sizeof(msg), "userfaultfd: %s",
+	      strerror(errno));
+}
+
+/* A QP of each device waits for a page that never comes, and so does a system call. */
+static void load_that_waits(int ready)
+{
+	pthread_t thread[2];
+	int uffd[2];
+
+	pair_begin(&p, &l, SIZE, &r, SIZE);
+	uffd[0] = buf_withhold(&l, O_CLOEXEC);
+	uffd[1] = buf_withhold(&r, O_CLOEXEC);
+	for (int i = 0; i < 2; i++) {
+		post(i);
+		await_asked(uffd[!i]);
+		check(!pthread_create(&thread[i], NULL, bring_last, i ? &l : &r),
+		      "pthread_create");
+		await_asked(uffd[!i]);
+	}
+	check(write(ready, "", 1) == 1, "pipe");
+	while (!told(&p.na) && !told(&p.nb))
+		sleep_ms(1);
+	_exit(0);
+}
+
+static pid_t load_start(void (*fn)(int ready))
 {
 	/* Each has other numbers. */
 	rnd();
-	return child_ready(load);
+	return child_ready(fn);
 }
 
 /* A namespace's end is left to a worker, which waits for RCU many times. */
@@ -165,7 +208,8 @@ static void module_load(const char *path)
 }
 
 /* Take away what one link stands on, of host @n, or also the other one. */
-static void repeat(const char *name, void (*take)(int n), bool both, bool hosts)
+static void repeat_under(void (*fn)(int ready), const char *name, void (*take)(int n),
+			 bool both, bool hosts)
 {
 	uint64_t times = cfg.count ?: slow_kernel() ? 1 : 3, started = now_ms();
 	char module[256];
@@ -177,7 +221,7 @@ static void repeat(const char *name, void (*take)(int n), bool both, bool hosts)
 		links[i].was = link_there(links[i].name);
 	for (uint64_t i = 0; i < times; i++) {
 		int n = rnd_range(1, 2);
-		pid_t pid = load_start();
+		pid_t pid = load_start(fn);
 
 		sleep_ms(rnd_range(0, 30));
 		take(n);
@@ -196,6 +240,11 @@ static void repeat(const char *name, void (*take)(int n), bool both, bool hosts)
 	pair_open(&p, NULL);
 	pair_works(&p);
 	pair_close(&p);
+}
+
+static void repeat(const char *name, void (*take)(int n), bool both, bool hosts)
+{
+	repeat_under(load, name, take, both, hosts);
 }
 
 static void take_link(int n)
@@ -244,4 +293,18 @@ static void namespace(void)
 	repeat("ip netns del", take_namespace, true, true);
 }
 
-TEST_MAIN(CASE(one_link), CASE(module), CASE(netdev), CASE(namespace))
+/* What never comes is not waited for by who deletes. */
+static void link_that_waits(void)
+{
+	need_odp();
+	repeat_under(load_that_waits, "rdma link del", take_link, false, false);
+}
+
+static void module_that_waits(void)
+{
+	need_odp();
+	repeat_under(load_that_waits, "rmmod", take_module, true, false);
+}
+
+TEST_MAIN(CASE(one_link), CASE(module), CASE(netdev), CASE(namespace), CASE(link_that_waits),
+	  CASE(module_that_waits))

@@ -144,12 +144,43 @@ static struct notifier_block rxo_link_nb = {
 	.notifier_call = rxo_link_event,
 };
 
+static int rxo_link_client_add(struct ib_device *ibdev)
+{
+	if (ibdev->ops.owner != THIS_MODULE)
+		return -EOPNOTSUPP;
+	/* Back from a change of its namespace, maybe. */
+	hmm_mirror_device_leaves(&to_rxo_dev(ibdev)->mirrors, false);
+	return 0;
+}
+
+static void rxo_link_client_remove(struct ib_device *ibdev, void *data)
+{
+	hmm_mirror_device_leaves(&to_rxo_dev(ibdev)->mirrors, true);
+}
+
+/*
+ * To hear first that a device goes. Another client, ib_uverbs, takes the device from its
+ * users, and waits for their calls and QPs, which may wait for pages that their users keep
+ * back. Clients are removed last in, first out; that one is in before us, as we use it.
+ */
+static struct ib_client rxo_link_client = {
+	.name = "rxe_odp",
+	.add = rxo_link_client_add,
+	.remove = rxo_link_client_remove,
+	.no_kverbs_req = true,
+};
+
 int rxo_link_init(void)
 {
-	int ret = register_netdevice_notifier(&rxo_link_nb);
+	int ret = ib_register_client(&rxo_link_client);
 
 	if (ret)
 		return ret;
+	ret = register_netdevice_notifier(&rxo_link_nb);
+	if (ret) {
+		ib_unregister_client(&rxo_link_client);
+		return ret;
+	}
 	rdma_link_register(&rxo_link_ops);
 	return 0;
 }
@@ -183,6 +214,7 @@ void rxo_link_exit(void)
 	rxo_link_unregister_all();
 	unregister_netdevice_notifier(&rxo_link_nb);
 	rxo_link_unregister_all();
+	ib_unregister_client(&rxo_link_client);
 }
 
 MODULE_ALIAS_RDMA_LINK("rxe_odp");
