@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -391,30 +390,19 @@ static void ends_with_its_process(void)
 #define PIECES_LEFT 1024
 #define PIECE_PAGES 64ul
 
-struct closer {
-	pid_t tid;
-	int uffd;
-};
-
 /* Lets the pages come once the closer has waited for a while, without a break. */
 static void *serve_who_waits(void *arg)
 {
-	const struct closer *closer = arg;
+	const int *uffd = arg;
 	uint64_t end = now_ms() + WAIT_MS;
-	char path[64], state;
 	int waits = 0;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", closer->tid);
 	while (waits < 20) {
-		FILE *f = fopen(path, "r");
-
-		check(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1, "%s", path);
-		fclose(f);
 		check(now_ms() < end, "nothing is waited for");
-		waits = state == 'D' ? waits + 1 : 0;
+		waits = proc_state(getpid()) == 'D' ? waits + 1 : 0;
 		sleep_ms(5);
 	}
-	close(closer->uffd);
+	close(*uffd);
 	return NULL;
 }
 
@@ -427,19 +415,19 @@ static void dropped_when_closed(void)
 	const long all = PIECES_LEFT * PIECE_PAGES;
 	long pages = pages_faulted();
 	long dropped = hw_counter(cfg.peer, "prefetches_dropped");
-	struct closer closer = { .tid = gettid() };
 	pthread_t thread;
 	struct nic nic;
 	struct buf b;
+	int uffd;
 
 	need_odp();
 	nic_open(&nic, cfg.peer);
 	vast_new(&b, &nic, all);
-	closer.uffd = buf_withhold(&b, O_CLOEXEC);
+	uffd = buf_withhold(&b, O_CLOEXEC);
 	for (size_t i = 0; i < PIECES_LEFT; i++)
 		vast_ask(&b, &nic, i * PIECE_PAGES * PAGE, PIECE_PAGES * PAGE);
 	check(!ibv_dereg_mr(b.mr), "ibv_dereg_mr: %s", strerror(errno));
-	check(!pthread_create(&thread, NULL, serve_who_waits, &closer), "pthread_create");
+	check(!pthread_create(&thread, NULL, serve_who_waits, &uffd), "pthread_create");
 	nic_close(&nic);
 	pthread_join(thread, NULL);
 	pages = pages_faulted() - pages;
