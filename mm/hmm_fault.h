@@ -67,11 +67,29 @@ static inline bool hmm_fault_missing(const struct hmm_fault *f, unsigned int i)
 	return (f->pfns[i] & need) != need;
 }
 
+/*
+ * For who may not wait, or wakes a worker instead. Another fault has it for no longer than
+ * a look at the page table takes, mostly, and is through with that before a worker is awake.
+ */
+#define HMM_FAULT_SPINS 200
+
+static inline int hmm_fault_trylock(struct mutex *mutex)
+{
+	unsigned int i;
+
+	for (i = 0; i < HMM_FAULT_SPINS; i++) {
+		if (mutex_trylock(mutex))
+			return 0;
+		cpu_relax();
+	}
+	return -EAGAIN;
+}
+
 /* Return: 0, -EINTR, or -EAGAIN if it would have to wait and may not. */
 static inline int hmm_fault_lock(struct hmm_fault *f, struct mutex *mutex)
 {
 	if (f->flags & HMM_MIRROR_NOWAIT)
-		return mutex_trylock(mutex) ? 0 : -EAGAIN;
+		return hmm_fault_trylock(mutex);
 	return mutex_lock_killable(mutex);
 }
 
