@@ -157,8 +157,8 @@ static long both(const char *counter)
 #define MIB (1ul << 20)
 
 /*
- * A megabyte in one message, every page of it cold on both sides: each is brought by one
- * fault, or two, as it lies across a border of 2 MiB, and some more if they go again.
+ * A megabyte in one message, every page of it cold on both sides. A fault brings 128 KiB,
+ * or, of what a READ sends, all; some more look what is there, or meet, or come too late.
  */
 static void long_one(bool reading)
 {
@@ -179,7 +179,7 @@ static void long_one(bool reading)
 	pages = both("odp_pages_faulted") - pages;
 	printf("# %ld faults brought %ld pages\n", faults, pages);
 	check(!pages || pages >= (long)(2 * MIB / PAGE), "only %ld pages came", pages);
-	check(faults <= 8, "%ld faults for %ld pages", faults, pages);
+	check(faults <= 40, "%ld faults for %ld pages", faults, pages);
 	buf_check(&l, "local memory");
 	buf_check(&r, "remote memory");
 	buf_free(&l);
@@ -357,7 +357,65 @@ static void reset_meanwhile(void)
 	}
 }
 
+enum { LONG = 3, LONG_LEN = 700 * 1024 };
+
+static void *post_long(void *arg)
+{
+	struct poster *t = arg;
+
+	for (unsigned int i = 0; i < LONG; i++) {
+		struct ibv_send_wr *bad;
+		struct wr w;
+
+		wr_init(&w, IBV_WR_RDMA_WRITE, i);
+		wr_sge(&w, t->l, i * LONG_LEN + 3, LONG_LEN - 7);
+		wr_remote(&w, t->r, i * LONG_LEN + 1);
+		ibv_post_send(p.a.qp, &w.wr, &bad);
+	}
+	return NULL;
+}
+
+/* What has come of a message is its beginning, whole, and nothing after that. */
+static void moved_in_part(struct buf *r, size_t roff, struct buf *l, size_t loff, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && r->map[roff + n] == l->want[loff + n])
+		n++;
+	/* It may have brought zeroes at its end, and they cannot be told. */
+	buf_moved(r, roff, l, loff, n);
+}
+
+/* Some thread brings the first part of a long message, a worker the others. */
+static void reset_in_parts(void)
+{
+	for (unsigned int i = 0; i < 30; i++) {
+		struct buf l, r;
+		struct poster t = { .l = &l, .r = &r };
+
+		if (!i)
+			need_odp();
+		pair_open(&p, NULL);
+		buf_new_cold(&l, LONG * LONG_LEN);
+		buf_new_untouched(&r, LONG * LONG_LEN);
+		buf_reg(&l, &p.na, ACCESS_ALL);
+		buf_reg(&r, &p.nb, ACCESS_ALL);
+		check(!pthread_create(&t.thread, NULL, post_long, &t), "pthread_create");
+		usleep(rnd_range(0, 20000));
+		ep_set_state(&p.b, i & 1 ? IBV_QPS_RESET : IBV_QPS_ERR);
+		ep_set_state(&p.a, i & 2 ? IBV_QPS_RESET : IBV_QPS_ERR);
+		pthread_join(t.thread, NULL);
+		for (unsigned int k = 0; k < LONG; k++)
+			moved_in_part(&r, k * LONG_LEN + 1, &l, k * LONG_LEN + 3,
+				      LONG_LEN - 7);
+		pair_renew(&p, NULL);
+		pair_works(&p);
+		pair_end(&p, &l, &r);
+	}
+}
+
 TEST_MAIN(CASE(file_to_file), CASE(file_to_untouched), CASE(untouched_to_touched),
 	  CASE(touched_to_untouched), CASE(untouched_to_untouched),
 	  CASE(scattered), CASE(long_message), CASE(by_who_posts),
-	  CASE(pauses), CASE(by_many_who_post), CASE(reset_meanwhile))
+	  CASE(pauses), CASE(by_many_who_post), CASE(reset_meanwhile),
+	  CASE(reset_in_parts))

@@ -34,7 +34,7 @@ enum { WRITE = 1, SEND = 2, ATOMIC = 4, READ = 8, OPS = 4, ALL = 15 };
 struct row {
 	unsigned int ops;
 	bool remote;		/* is slow, else the local side */
-	bool midst;		/* only a page in the midst is, and what surrounds it is there */
+	unsigned int midst;	/* only this page is, and what surrounds it is there; 0: all */
 	unsigned int ms;
 	uint8_t timeout, retry;
 	uint8_t peer_timeout;	/* 0: the same */
@@ -45,7 +45,7 @@ struct flow {
 	struct slow s;
 	unsigned int op;
 	const char *name;
-	size_t l_at, r_at;
+	size_t l_at, r_at, len;
 	uint64_t add;
 	bool done;
 };
@@ -77,9 +77,11 @@ static void flow_open(const struct row *row, unsigned int op, const char *name)
 		f->r_at &= ~7ul;
 	f->add = rnd();
 	s->late = row->ms;
+	f->len = LEN;
 	if (row->midst) {
-		slow_bring(s, 0, 2);
-		slow_bring(s, 3, SLOW_PAGES - 3);
+		f->len += (row->midst - 2) * PAGE;
+		slow_bring(s, 0, row->midst);
+		slow_bring(s, row->midst + 1, SLOW_PAGES - row->midst - 1);
 		/* The device has what comes first, and so begins. */
 		do_read(&s->p.a, s->l, 0, s->r, 0, 2 * PAGE);
 	}
@@ -94,11 +96,11 @@ static void flow_post(struct flow *f)
 	case WRITE:
 	case READ:
 		q_rdma(&s->p.a, f->op == READ ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE, 1,
-		       s->l, f->l_at, s->r, f->r_at, LEN);
+		       s->l, f->l_at, s->r, f->r_at, f->len);
 		break;
 	case SEND:
-		q_recv(&s->p.b, 2, s->r, f->r_at, LEN);
-		q_send(&s->p.a, 1, s->l, f->l_at, LEN);
+		q_recv(&s->p.b, 2, s->r, f->r_at, f->len);
+		q_send(&s->p.a, 1, s->l, f->l_at, f->len);
 		break;
 	case ATOMIC:
 		wr_init(&w, IBV_WR_ATOMIC_FETCH_AND_ADD, 1);
@@ -120,10 +122,10 @@ static void flow_moved(struct flow *f)
 		wc_ok(s->p.b.rcq, 2);
 		/* fall through */
 	case WRITE:
-		buf_moved(s->r, f->r_at, s->l, f->l_at, LEN);
+		buf_moved(s->r, f->r_at, s->l, f->l_at, f->len);
 		break;
 	case READ:
-		buf_moved(s->l, f->l_at, s->r, f->r_at, LEN);
+		buf_moved(s->l, f->l_at, s->r, f->r_at, f->len);
 		break;
 	case ATOMIC:
 		memcpy(&old, s->r->want + f->r_at, 8);
@@ -283,16 +285,29 @@ static void without_a_retry(void)
 
 static void midst(void)
 {
-	try((struct row){ .ops = WRITE | SEND | READ, .remote = true, .midst = true, .ms = 3000,
+	try((struct row){ .ops = WRITE | SEND | READ, .remote = true, .midst = 2, .ms = 3000,
 			  .timeout = ordinary(), .retry = 7 });
+}
+
+/* In a part of the message that is not waited for at once, but of a READ. */
+static void far(void)
+{
+	try((struct row){ .ops = WRITE | SEND | READ, .remote = true, .midst = 100, .ms = 1000,
+			  .timeout = ordinary(), .retry = 7 });
+}
+
+static void far_in_source(void)
+{
+	try((struct row){ .ops = WRITE | SEND | READ, .midst = 100, .ms = 1000,
+			  .timeout = ordinary(), .retry = 0 });
 }
 
 /* What has gone out already waits for the rest, too. */
 static void midst_of_source(void)
 {
-	try((struct row){ .ops = WRITE | SEND, .midst = true, .ms = 3000,
+	try((struct row){ .ops = WRITE | SEND, .midst = 2, .ms = 3000,
 			  .timeout = ordinary(), .retry = 0 });
 }
 
 TEST_MAIN(CASES(1), CASES(100), CASES(3000), CASE(secret_hurry), CASE(without_a_retry),
-	  CASE(midst), CASE(midst_of_source))
+	  CASE(midst), CASE(midst_of_source), CASE(far), CASE(far_in_source))

@@ -12,7 +12,7 @@
 #include "ep.h"
 #include "mem.h"
 
-#define SLOW_PAGES 24
+#define SLOW_PAGES 112
 
 struct slow {
 	struct pair p;

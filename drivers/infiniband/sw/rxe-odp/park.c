@@ -121,12 +121,29 @@ static unsigned int rxo_park_flags(const struct rxo_park *park)
 	return park->write ? HMM_MIRROR_WRITE : HMM_MIRROR_READ;
 }
 
+/* What the process has touched costs nothing, and then there is nothing to bring. */
+static void rxo_park_start_prefault(struct rxo_park *park, unsigned int flags)
+{
+	unsigned long addr = park->addr + park->want;
+	unsigned int rights = rxo_park_flags(park);
+
+	if (!park->more)
+		return;
+	hmm_mirror_fault(park->mirror, addr, park->more,
+			 flags | HMM_MIRROR_SNAPSHOT);
+	if (!hmm_mirror_present(park->mirror, addr, park->more, rights) &&
+	    rxo_prefault_start(&park->prefault, park->mirror, addr, park->more,
+			       rights))
+		rxo_count(park->qp->dev, prefaults);
+}
+
 static void rxo_park_look_further(const struct rxo_park *park,
 				  unsigned int flags)
 {
-	if (park->ahead)
-		hmm_mirror_fault(park->mirror, park->addr + park->want,
-				 park->ahead, flags | HMM_MIRROR_SNAPSHOT);
+	if (park->look)
+		hmm_mirror_fault(park->mirror,
+				 park->addr + park->want + park->more,
+				 park->look, flags | HMM_MIRROR_SNAPSHOT);
 }
 
 static void rxo_park_work(struct work_struct *work)
@@ -136,6 +153,7 @@ static void rxo_park_work(struct work_struct *work)
 	int err;
 
 	rxo_park_unlist(park);
+	rxo_park_start_prefault(park, flags);
 	err = hmm_mirror_fault(park->mirror, park->addr, park->want, flags);
 	/* A hole further on is not yet this packet's trouble. */
 	if (err && park->want > park->need)
@@ -211,6 +229,7 @@ static bool rxo_park_bring(struct rxo_park *park)
 	unsigned int flags = rxo_park_flags(park) | HMM_MIRROR_NOWAIT;
 	bool brought;
 
+	rxo_park_start_prefault(park, flags);
 	brought = !hmm_mirror_fault(park->mirror, park->addr, park->want,
 				    flags);
 	if (brought) {
@@ -336,10 +355,11 @@ void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
 	park->qp = qp;
 	INIT_LIST_HEAD(&park->waiting);
 	INIT_WORK(&park->work, rxo_park_work);
+	rxo_prefault_init(&park->prefault, wq);
 }
 
-/* @left bytes are in the region from park->addr on. */
-static void rxo_park_look_ahead(struct rxo_park *park, size_t rest, u64 left)
+/* For @total bytes from park->addr on, where the region has @left. */
+static void rxo_park_look_ahead(struct rxo_park *park, size_t total, u64 left)
 {
 	unsigned long end = PAGE_ALIGN(park->next);
 
@@ -349,14 +369,54 @@ static void rxo_park_look_ahead(struct rxo_park *park, size_t rest, u64 left)
 				      RXO_STREAM_AHEAD_MAX);
 	else
 		park->ahead = 0;
-	park->want = max_t(size_t, park->need,
-			   min3((u64)rest, left, (u64)RXO_FAULT_AHEAD));
-	park->ahead = min_t(u64, park->ahead, left - park->want);
-	park->next = park->addr + park->want + park->ahead;
+	park->ahead = min_t(u64, park->ahead, left - total);
+	park->look = park->ahead;
+	park->next = park->addr + total + park->ahead;
 }
 
-int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
-	     size_t rest, enum rxo_dir dir)
+/* Has the message that is in parts come to another of them? */
+static bool rxo_park_goes_on(const struct rxo_park *park)
+{
+	return park->addr >= park->part_end && park->addr < park->message_end;
+}
+
+static void rxo_park_want_part(struct rxo_park *park, size_t total)
+{
+	size_t part = RXO_PREFAULT_PART -
+		      (park->addr & (RXO_PREFAULT_PART - 1));
+
+	park->want = min(total, max(part, park->need));
+	park->part_end = park->addr + park->want;
+}
+
+static void rxo_park_choose(struct rxo_park *park, size_t rest, u64 left,
+			    bool whole)
+{
+	size_t total = max_t(size_t, park->need,
+			     min3((u64)rest, left, (u64)RXO_FAULT_AHEAD));
+
+	park->more = 0;
+	if (!whole && rxo_park_goes_on(park)) {
+		park->look = 0;
+		rxo_park_want_part(park, total);
+		rxo_prefault_pass(&park->prefault, park->part_end);
+		return;
+	}
+	rxo_prefault_pass(&park->prefault, ULONG_MAX);
+	rxo_park_look_ahead(park, total, left);
+	if (whole || !rxo_prefault_helps(total)) {
+		park->want = total;
+		park->message_end = 0;
+		return;
+	}
+	rxo_park_want_part(park, total);
+	park->more = total - park->want;
+	park->message_end = park->addr + total;
+}
+
+static int rxo_park_fault(struct rxo_park *park, struct rxo_mr *mr, u64 iova,
+			  size_t need, size_t rest, enum rxo_dir dir,
+			  bool whole)
 {
 	struct rxo_park_list *list;
 	struct rxo_bell *bell;
@@ -378,7 +438,7 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	park->mirror = mr->mirror;
 	park->addr = iova - mr->iova + mr->va;
 	park->need = need;
-	rxo_park_look_ahead(park, rest, mr->len - (iova - mr->iova));
+	rxo_park_choose(park, rest, mr->len - (iova - mr->iova), whole);
 	park->write = dir == RXO_TO_MR;
 	park->state = RXO_PARK_WAITING;
 	park->begun = ktime_get();
@@ -397,6 +457,18 @@ int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	}
 	spin_unlock_bh(&list->lock);
 	return -EAGAIN;
+}
+
+int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
+	     size_t rest, enum rxo_dir dir)
+{
+	return rxo_park_fault(park, mr, iova, need, rest, dir, false);
+}
+
+int rxo_park_whole(struct rxo_park *park, struct rxo_mr *mr, u64 iova,
+		   size_t need, size_t rest, enum rxo_dir dir)
+{
+	return rxo_park_fault(park, mr, iova, need, rest, dir, true);
 }
 
 bool rxo_park_ended(struct rxo_park *park)
@@ -422,6 +494,8 @@ void rxo_park_cancel(struct rxo_park *park)
 	/* One that never ran still holds its mirror. */
 	if (cancel_work_sync(&park->work) || mine)
 		hmm_mirror_put(park->mirror);
+	rxo_prefault_cancel(&park->prefault);
+	park->message_end = 0;
 	park->state = RXO_PARK_NONE;
 	rxo_park_progress(park);
 }
@@ -430,6 +504,7 @@ void rxo_park_show(struct rxo_park *park, const char *side, struct seq_file *m)
 {
 	unsigned int busy;
 
+	rxo_prefault_show(&park->prefault, side, m);
 	if (READ_ONCE(park->state) != RXO_PARK_WAITING)
 		return;
 	busy = work_busy(&park->work);

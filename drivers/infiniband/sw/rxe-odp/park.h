@@ -11,6 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "access.h"
+#include "prefault.h"
 
 struct hmm_mirror;
 struct rxo_mr;
@@ -26,7 +27,11 @@ struct seq_file;
 #define RXO_HELP_MAX SZ_1M
 #define RXO_HELP_LOOKS 16
 
-/* Of a fault ahead of the packet that needs it, within the same message. */
+/*
+ * Of a fault ahead of the packet that needs it, within the same message. What is more than
+ * two parts of a prefault is not waited for at once: the first part is, and then as the
+ * side comes to them the others that the prefault has not brought.
+ */
 #define RXO_FAULT_AHEAD SZ_4M
 
 /*
@@ -68,9 +73,14 @@ enum rxo_park_state {
  * @addr: first byte
  * @need: bytes that the packet at hand needs
  * @want: bytes to fault in one go, at least @need
+ * @more: bytes after @want to bring while those are used
+ * @prefault: brings @more
+ * @part_end: the end of the last part that the side waited for, of a message in parts
+ * @message_end: the end of all its parts; 0: none has parts
  * @write: for writing
  * @next: where the last fault ended, and what it looked ahead
- * @ahead: bytes to look ahead for a stream, after @want
+ * @ahead: bytes that its last message looked ahead for a stream
+ * @look: ... and of these this fault, after @want and @more
  * @begun: when this one was asked for
  * @psn: what the side works on, as it said last
  * @err: of the last fault, for @need bytes, until the side looks
@@ -90,9 +100,14 @@ struct rxo_park {
 	unsigned long addr;
 	size_t need;
 	size_t want;
+	size_t more;
+	struct rxo_prefault prefault;
+	unsigned long part_end;
+	unsigned long message_end;
 	bool write;
 	unsigned long next;
 	size_t ahead;
+	size_t look;
 	ktime_t begun;
 	u32 psn;
 	int err;
@@ -116,12 +131,18 @@ void rxo_park_init(struct rxo_park *park, struct rxo_qp *qp,
  *	  the region is faulted ahead
  * @dir: RXO_TO_MR writes
  *
+ * The side goes on as soon as the first of these are there.
+ *
  * Context: the QP's runner.
  * Return: -EAGAIN and the side has to wait; or the error of the fault that has just
  * ended for this access; or -EFAULT when it has been tried too often and too long.
  */
 int rxo_park(struct rxo_park *park, struct rxo_mr *mr, u64 iova, size_t need,
 	     size_t rest, enum rxo_dir dir);
+
+/* The same for a side that may not stop once it has gone on: all are there by then. */
+int rxo_park_whole(struct rxo_park *park, struct rxo_mr *mr, u64 iova,
+		   size_t need, size_t rest, enum rxo_dir dir);
 
 /**
  * rxo_park_ended() - the side's fault is over, if it is, and the side may look at it

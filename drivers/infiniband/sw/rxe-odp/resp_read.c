@@ -145,8 +145,8 @@ static int rxo_resp_read_fill(struct rxo_qp *qp, void *buf, u32 len)
 	else
 		ret = rxo_access_copy(mr, iova, buf, len, RXO_FROM_MR);
 	if (ret == -EAGAIN)
-		ret = rxo_park(&resp->park, mr, iova, len, resp->read.resid,
-			       RXO_FROM_MR);
+		ret = rxo_park_whole(&resp->park, mr, iova, len,
+				     resp->read.resid, RXO_FROM_MR);
 	else
 		rxo_park_progress(&resp->park);
 	rxo_mr_put(mr);

@@ -63,6 +63,7 @@ struct rxo_dev;
 	op(resumes)                                                           \
 	op(parks_helped) /* the thread that posted brought the page */        \
 	op(sends_paused) /* ... before it sent more to who waits for it */    \
+	op(prefaults) /* of a message, while its first pages are used */      \
 	op(fault_retries) /* page gone again before it was used */            \
 	op(budget_yields) /* a run had to give the CPU away */                \
 	op(prefetches)                                                        \

@@ -29,6 +29,7 @@ TRACE_EVENT(rxo_park,
 		__field(unsigned long, addr)
 		__field(size_t, need)
 		__field(size_t, want)
+		__field(size_t, more)
 		__field(bool, write)
 		__field(unsigned int, tries)
 	),
@@ -40,14 +41,15 @@ TRACE_EVENT(rxo_park,
 		__entry->addr = park->addr;
 		__entry->need = park->need;
 		__entry->want = park->want;
+		__entry->more = park->more;
 		__entry->write = park->write;
 		__entry->tries = park->tries;
 	),
-	TP_printk("dev=%s qpn=%u side=%s addr=%#lx need=%zu want=%zu write=%d tries=%u",
+	TP_printk("dev=%s qpn=%u side=%s addr=%#lx need=%zu want=%zu more=%zu write=%d tries=%u",
 		  __entry->dev, __entry->qpn,
 		  rxo_trace_side_name(__entry->side), __entry->addr,
-		  __entry->need, __entry->want, __entry->write,
-		  __entry->tries)
+		  __entry->need, __entry->want, __entry->more,
+		  __entry->write, __entry->tries)
 );
 
 TRACE_EVENT(rxo_resume,

@@ -4,6 +4,7 @@
  */
 #include <linux/delay.h>
 #include <linux/sizes.h>
+#include <linux/uaccess.h>
 
 #include "../mr.h"
 #include "../park.h"
@@ -217,23 +218,15 @@ static void park_wq_end(void *wq)
 	destroy_workqueue(wq);
 }
 
-/*
- * A fault that is cancelled gives its mirror back, whether it has begun or not;
- * what is kept shows when the device ends.
- */
-static void park_cancel(struct kunit *test)
+/* A workqueue where nothing begins before complete_all(&b->go). */
+static struct workqueue_struct *park_blocked_wq(struct kunit *test,
+						struct park_block *b)
 {
 	struct workqueue_struct *wq = alloc_ordered_workqueue("kunit", 0);
-	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	struct rxo_env *env = test->priv;
-	struct park_env *p;
-	int i;
 
 	KUNIT_ASSERT_TRUE(test, wq && b);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, park_wq_end, wq));
-	p = park_env_get(test, SZ_64K);
-	p->park.wq = wq;
 	init_completion(&b->started);
 	init_completion(&b->go);
 	INIT_WORK(&b->work, park_block_work);
@@ -241,8 +234,23 @@ static void park_cancel(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, park_block_end, b));
 	wait_for_completion(&b->started);
+	return wq;
+}
+
+/*
+ * A fault that is cancelled gives its mirror back, whether it has begun or not;
+ * what is kept shows when the device ends.
+ */
+static void park_cancel(struct kunit *test)
+{
+	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct workqueue_struct *wq = park_blocked_wq(test, b);
+	struct park_env *p = park_env_get(test, SZ_64K);
+	struct rxo_env *env = test->priv;
+	int i;
 
 	/* Behind another one it has not begun. */
+	p->park.wq = wq;
 	for (i = 0; i < 3; i++) {
 		KUNIT_EXPECT_EQ(test, -EAGAIN,
 				park_at(p, 0, 1, SZ_64K, RXO_TO_MR));
@@ -268,12 +276,210 @@ static void park_cancel(struct kunit *test)
 		   rxo_env_count(env, RXO_CNT_resumes));
 }
 
+static void park_needs_cpus(struct kunit *test)
+{
+	if (!rxo_prefault_helps(SZ_1M))
+		kunit_skip(test, "no CPU is there to bring others");
+}
+
+/* From @off on, for a message of @rest bytes; what is not waited for comes as well. */
+static void park_long(struct kunit *test, struct park_env *p, u64 off,
+		      size_t rest)
+{
+	KUNIT_ASSERT_EQ(test, -EAGAIN, park_at(p, off, 1, rest, RXO_TO_MR));
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, p->park.err, 0);
+	KUNIT_EXPECT_TRUE(test, park_present(p, off, p->park.want,
+					     HMM_MIRROR_WRITE));
+}
+
+/* Where the part ends that the side has waited for. */
+static u64 park_part_end(const struct park_env *p)
+{
+	return p->park.addr + p->park.want - p->mr.va;
+}
+
+/* The side waits for the first part of a long message, and not for the others. */
+static void park_parts(struct kunit *test)
+{
+	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct workqueue_struct *wq = park_blocked_wq(test, b);
+	struct park_env *p = park_env_get(test, SZ_1M);
+	size_t rest = SZ_1M - 2 * PAGE_SIZE;
+
+	park_needs_cpus(test);
+	/* Where they meet it leaves something to the side. */
+	p->park.prefault.wq = wq;
+	park_long(test, p, 100, rest);
+	KUNIT_EXPECT_LE(test, p->park.want, RXO_PREFAULT_PART);
+	KUNIT_EXPECT_EQ(test, p->park.want + p->park.more, rest);
+	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(p->park.part_end,
+					   RXO_PREFAULT_PART));
+	KUNIT_EXPECT_TRUE(test, p->park.prefault.busy);
+	complete_all(&b->go);
+	flush_work(&p->park.prefault.work);
+	KUNIT_EXPECT_FALSE(test, p->park.prefault.busy);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 100, rest, HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_FALSE(test, park_present(p, SZ_1M - 1, 1, 0));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 1);
+
+	/* When it comes to the next part all have been asked for. */
+	park_long(test, p, park_part_end(p), rest - p->park.want);
+	KUNIT_EXPECT_LE(test, p->park.want, RXO_PREFAULT_PART);
+	KUNIT_EXPECT_EQ(test, p->park.more, 0);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 1);
+	KUNIT_EXPECT_FALSE(test, park_present(p, SZ_1M - 1, 1, 0));
+}
+
+/* Nothing is brought of what the process has touched, and there are no parts. */
+static void park_touched(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_1M);
+
+	KUNIT_ASSERT_EQ(test, 0,
+			clear_user((void __user *)p->mr.va, SZ_1M));
+	park_long(test, p, 0, SZ_1M);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 0, SZ_1M, HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 0);
+}
+
+static void park_whole(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_1M);
+
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			rxo_park_whole(&p->park, &p->mr, p->mr.iova, 1, SZ_1M,
+				       RXO_FROM_MR));
+	park_wait(test, p);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 0, SZ_1M, 0));
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 0);
+}
+
+/* A hole in a later part is no trouble until the side comes to it. */
+static void park_parts_hole(struct kunit *test)
+{
+	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct workqueue_struct *wq = park_blocked_wq(test, b);
+	struct park_env *p = park_env_get(test, SZ_1M);
+	unsigned long hole = 600 * SZ_1K;
+	u64 after = ALIGN(p->mr.va + hole + 1, RXO_PREFAULT_PART) - p->mr.va;
+
+	park_needs_cpus(test);
+	p->park.prefault.wq = wq;
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(p->mr.va + hole, PAGE_SIZE));
+	park_long(test, p, 0, SZ_1M);
+	complete_all(&b->go);
+	flush_work(&p->park.prefault.work);
+	KUNIT_EXPECT_TRUE(test, park_present(p, 0, hole, HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_TRUE(test, park_present(p, after, SZ_1M - after,
+					     HMM_MIRROR_WRITE));
+	rxo_park_progress(&p->park);
+	KUNIT_EXPECT_EQ(test, -EAGAIN,
+			park_at(p, hole - 1, 2, SZ_1M - hole, RXO_TO_MR));
+	park_wait(test, p);
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			park_at(p, hole - 1, 2, SZ_1M - hole, RXO_TO_MR));
+}
+
+/* A message in parts is one to a stream, and looked ahead of once. */
+static void park_stream(struct kunit *test)
+{
+	struct park_env *p = park_env_get(test, SZ_1M);
+
+	park_needs_cpus(test);
+	park_long(test, p, 0, SZ_512K);
+	KUNIT_EXPECT_EQ(test, p->park.ahead, 0);
+	park_long(test, p, park_part_end(p), SZ_512K - p->park.want);
+	KUNIT_EXPECT_EQ(test, p->park.look, 0);
+	park_long(test, p, SZ_512K, SZ_256K);
+	KUNIT_EXPECT_EQ(test, p->park.ahead, RXO_STREAM_AHEAD_MIN);
+	KUNIT_EXPECT_EQ(test, p->park.look, RXO_STREAM_AHEAD_MIN);
+	park_long(test, p, park_part_end(p), SZ_256K - p->park.want);
+	KUNIT_EXPECT_EQ(test, p->park.look, 0);
+	park_long(test, p, SZ_512K + SZ_256K + RXO_STREAM_AHEAD_MIN, SZ_64K);
+	KUNIT_EXPECT_EQ(test, p->park.ahead, 2 * RXO_STREAM_AHEAD_MIN);
+}
+
+/* What comes too late brings nothing: by now it may be somebody else's memory. */
+static void park_late(struct kunit *test)
+{
+	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct workqueue_struct *wq = park_blocked_wq(test, b);
+	struct park_env *p = park_env_get(test, SZ_1M);
+	u64 off;
+
+	park_needs_cpus(test);
+	p->park.prefault.wq = wq;
+	for (off = 0; off < SZ_512K; off = park_part_end(p))
+		park_long(test, p, off, SZ_512K - off);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 1);
+	/* Another one waits for no prefault, and gets none. */
+	park_long(test, p, SZ_512K, SZ_512K);
+	park_long(test, p, park_part_end(p), SZ_64K);
+	KUNIT_EXPECT_TRUE(test, p->park.prefault.busy);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 1);
+
+	KUNIT_ASSERT_EQ(test, p->mr.va,
+			vm_mmap(NULL, p->mr.va, SZ_1M, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0));
+	complete_all(&b->go);
+	flush_work(&p->park.prefault.work);
+	KUNIT_EXPECT_FALSE(test, p->park.prefault.busy);
+	for (off = 0; off < SZ_1M; off += PAGE_SIZE)
+		KUNIT_EXPECT_FALSE(test, park_present(p, off, 1, 0));
+}
+
+/* As park_cancel(): what is kept shows when the device ends. */
+static void park_parts_cancel(struct kunit *test)
+{
+	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct workqueue_struct *wq = park_blocked_wq(test, b);
+	struct park_env *p = park_env_get(test, SZ_1M);
+	int i;
+
+	park_needs_cpus(test);
+	p->park.prefault.wq = wq;
+	for (i = 0; i < 3; i++) {
+		park_long(test, p, 0, SZ_1M);
+		KUNIT_EXPECT_TRUE(test, p->park.prefault.busy);
+		rxo_park_cancel(&p->park);
+		KUNIT_EXPECT_FALSE(test, p->park.prefault.busy);
+	}
+	complete_all(&b->go);
+	flush_work(&b->work);
+	KUNIT_EXPECT_FALSE(test, park_present(p, SZ_1M - 1, 1, 0));
+
+	/* At some moment of its life. */
+	p->park.prefault.wq = p->park.wq;
+	for (i = 0; i < 200; i++) {
+		KUNIT_EXPECT_EQ(test, -EAGAIN,
+				park_at(p, 0, 1, SZ_1M, RXO_TO_MR));
+		udelay(rxo_env_below(p->env, 400));
+		rxo_park_cancel(&p->park);
+		KUNIT_EXPECT_FALSE(test, p->park.prefault.busy);
+		KUNIT_ASSERT_EQ(test, p->mr.va,
+				vm_mmap(NULL, p->mr.va, SZ_1M,
+					PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+					0));
+	}
+	kunit_info(test, "%llu of 200 had come to a prefault\n",
+		   rxo_env_count(p->env, RXO_CNT_prefaults) - 3);
+}
+
 static struct kunit_case park_cases[] = {
 	KUNIT_CASE(park_fault),
 	KUNIT_CASE(park_hole),
 	KUNIT_CASE(park_bounds),
 	KUNIT_CASE(park_progress),
 	KUNIT_CASE(park_cancel),
+	KUNIT_CASE(park_parts),
+	KUNIT_CASE(park_touched),
+	KUNIT_CASE(park_whole),
+	KUNIT_CASE(park_parts_hole),
+	KUNIT_CASE(park_stream),
+	KUNIT_CASE(park_late),
+	KUNIT_CASE(park_parts_cancel),
 	{}
 };
 
