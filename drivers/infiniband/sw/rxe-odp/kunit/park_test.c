@@ -282,7 +282,7 @@ static void park_needs_cpus(struct kunit *test)
 		kunit_skip(test, "no CPU is there to bring others");
 }
 
-/* From @off on, for a message of @rest bytes; what is not waited for comes as well. */
+/* Wait for what is needed first, from @off on, of a message of @rest bytes. */
 static void park_long(struct kunit *test, struct park_env *p, u64 off,
 		      size_t rest)
 {
@@ -299,17 +299,30 @@ static u64 park_part_end(const struct park_env *p)
 	return p->park.addr + p->park.want - p->mr.va;
 }
 
+/*
+ * As park_env_get(), for a megabyte, and no prefault begins before complete_all(&(*b)->go):
+ * where it meets the side it leaves something to that.
+ */
+static struct park_env *park_held_get(struct kunit *test, struct park_block **b)
+{
+	struct workqueue_struct *wq;
+	struct park_env *p;
+
+	*b = kunit_kzalloc(test, sizeof(**b), GFP_KERNEL);
+	wq = park_blocked_wq(test, *b);
+	p = park_env_get(test, SZ_1M);
+	park_needs_cpus(test);
+	p->park.prefault.wq = wq;
+	return p;
+}
+
 /* The side waits for the first part of a long message, and not for the others. */
 static void park_parts(struct kunit *test)
 {
-	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	struct workqueue_struct *wq = park_blocked_wq(test, b);
-	struct park_env *p = park_env_get(test, SZ_1M);
+	struct park_block *b;
+	struct park_env *p = park_held_get(test, &b);
 	size_t rest = SZ_1M - 2 * PAGE_SIZE;
 
-	park_needs_cpus(test);
-	/* Where they meet it leaves something to the side. */
-	p->park.prefault.wq = wq;
 	park_long(test, p, 100, rest);
 	KUNIT_EXPECT_LE(test, p->park.want, RXO_PREFAULT_PART);
 	KUNIT_EXPECT_EQ(test, p->park.want + p->park.more, rest);
@@ -358,14 +371,11 @@ static void park_whole(struct kunit *test)
 /* A hole in a later part is no trouble until the side comes to it. */
 static void park_parts_hole(struct kunit *test)
 {
-	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	struct workqueue_struct *wq = park_blocked_wq(test, b);
-	struct park_env *p = park_env_get(test, SZ_1M);
+	struct park_block *b;
+	struct park_env *p = park_held_get(test, &b);
 	unsigned long hole = 600 * SZ_1K;
 	u64 after = ALIGN(p->mr.va + hole + 1, RXO_PREFAULT_PART) - p->mr.va;
 
-	park_needs_cpus(test);
-	p->park.prefault.wq = wq;
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(p->mr.va + hole, PAGE_SIZE));
 	park_long(test, p, 0, SZ_1M);
 	complete_all(&b->go);
@@ -403,13 +413,10 @@ static void park_stream(struct kunit *test)
 /* What comes too late brings nothing: by now it may be somebody else's memory. */
 static void park_late(struct kunit *test)
 {
-	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	struct workqueue_struct *wq = park_blocked_wq(test, b);
-	struct park_env *p = park_env_get(test, SZ_1M);
+	struct park_block *b;
+	struct park_env *p = park_held_get(test, &b);
 	u64 off;
 
-	park_needs_cpus(test);
-	p->park.prefault.wq = wq;
 	for (off = 0; off < SZ_512K; off = park_part_end(p))
 		park_long(test, p, off, SZ_512K - off);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(p->env, RXO_CNT_prefaults), 1);
@@ -432,13 +439,10 @@ static void park_late(struct kunit *test)
 /* As park_cancel(): what is kept shows when the device ends. */
 static void park_parts_cancel(struct kunit *test)
 {
-	struct park_block *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
-	struct workqueue_struct *wq = park_blocked_wq(test, b);
-	struct park_env *p = park_env_get(test, SZ_1M);
+	struct park_block *b;
+	struct park_env *p = park_held_get(test, &b);
 	int i;
 
-	park_needs_cpus(test);
-	p->park.prefault.wq = wq;
 	for (i = 0; i < 3; i++) {
 		park_long(test, p, 0, SZ_1M);
 		KUNIT_EXPECT_TRUE(test, p->park.prefault.busy);
