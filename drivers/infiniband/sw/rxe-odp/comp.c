@@ -11,6 +11,9 @@
 #include "swqe.h"
 #include "wire/rc.h"
 
+/* What rxo_comp_packet() returns for a response that has overtaken others. */
+#define RXO_COMP_EARLY 1
+
 /* Everything before @una has arrived: the peer is alive. */
 static void rxo_comp_progress(struct rxo_qp *qp, u32 una)
 {
@@ -169,7 +172,7 @@ static void rxo_comp_answered(struct rxo_qp *qp, const struct rxo_swqe *wqe,
 	rxo_comp_progress(qp, rxo_psn_add(psn, 1));
 }
 
-/* -EAGAIN: parked, come back with the same packet. */
+/* -EAGAIN: parked, come back with the same packet; RXO_COMP_EARLY: when it is its turn. */
 static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 			 void *payload)
 {
@@ -179,7 +182,7 @@ static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 
 	if (!rxo_comp_ack(qp, pkt->psn)) {
 		rxo_comp_read_again(qp);
-		return 0;
+		return RXO_COMP_EARLY;
 	}
 	wqe = rxo_req_oldest(qp);
 	if (!wqe || qp->state == IB_QPS_ERR || wqe->state != RXO_SWQE_SENT ||
@@ -303,29 +306,83 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
+static bool rxo_comp_takes(const struct rxo_qp *qp)
+{
+	return qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD;
+}
+
+/*
+ * A response that others have overtaken is late, not lost; and a peer that has said its
+ * last word will not repeat what overtook it. So that is kept, though it is asked for again.
+ */
+static void rxo_comp_keep(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	if (rxo_run_keep(qp, skb)) {
+		rxo_count(qp->dev, rcvd_early);
+		return;
+	}
+	rxo_count(qp->dev, rcvd_too_early);
+	rxo_spare_put(skb);
+}
+
+/*
+ * Is it the turn of the oldest that is kept? Where the peer has not refused anything it
+ * repeats all that was asked for again, and that counts: READs are answered in order, and
+ * what is kept was read before what came in its stead.
+ */
+static bool rxo_comp_early_is_due(struct rxo_qp *qp)
+{
+	struct rxo_packet pkt;
+
+	while (rxo_run_peek_early(qp, &pkt)) {
+		if (!rxo_comp_takes(qp))
+			return true;
+		if (rxo_psn_diff(pkt.psn, qp->req.una) > 0)
+			return false;
+		if (qp->req.refused != IB_WC_SUCCESS)
+			return true;
+		rxo_spare_put(rxo_run_dequeue(qp, &qp->run.early));
+	}
+	return false;
+}
+
+static struct sk_buff *rxo_comp_next(struct rxo_qp *qp)
+{
+	struct sk_buff *skb = qp->comp.skb;
+
+	qp->comp.skb = NULL;
+	if (skb)
+		return skb;
+	if (!skb_queue_empty(&qp->run.early) && rxo_comp_early_is_due(qp))
+		return rxo_run_dequeue(qp, &qp->run.early);
+	return rxo_run_dequeue(qp, &qp->run.responses);
+}
+
 bool rxo_comp_step(struct rxo_qp *qp)
 {
 	struct rxo_comp *comp = &qp->comp;
 	struct sk_buff *skb;
+	int ret = 0;
 
 	rxo_run_assert(qp);
 	if (rxo_park_waiting(&comp->park))
 		return false;
-
-	skb = comp->skb;
-	comp->skb = NULL;
-	if (!skb)
-		skb = rxo_run_dequeue(qp, &qp->run.responses);
+	skb = rxo_comp_next(qp);
 	if (!skb)
 		return false;
 
-	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD) {
+	if (rxo_comp_takes(qp))
+		ret = rxo_comp_packet(qp, skb);
+	else
 		rxo_count(qp->dev, rcvd_flushed);
-	} else if (rxo_comp_packet(qp, skb) == -EAGAIN) {
+	if (ret == -EAGAIN) {
 		comp->skb = skb;
 		return true;
 	}
-	rxo_spare_put(skb);
+	if (ret == RXO_COMP_EARLY)
+		rxo_comp_keep(qp, skb);
+	else
+		rxo_spare_put(skb);
 	rxo_comp_refused(qp);
 	rxo_req_seen(qp);
 	return true;

@@ -340,7 +340,7 @@ int rxo_qp_module_init(void)
 static void rxo_qp_show_one(struct rxo_qp *qp, struct seq_file *m)
 {
 	seq_printf(m,
-		   "qpn %u type %d -> %u state %d busy %d events %#x una %#x psn %#x next %#x sq %u/%u/%u/%u rnr %d epsn %#x msn %u read %d parked %d%d%d waiting %u+%u",
+		   "qpn %u type %d -> %u state %d busy %d events %#x una %#x psn %#x next %#x sq %u/%u/%u/%u rnr %d epsn %#x msn %u read %d parked %d%d%d waiting %u+%u+%u",
 		   qp->ib.qp_num, qp->init.qp_type, qp->attr.dest_qp_num,
 		   qp->state, qp->run.busy, qp->run.events, qp->req.una,
 		   qp->req.psn, qp->req.next_psn, qp->req.tail, qp->req.cur,
@@ -350,7 +350,8 @@ static void rxo_qp_show_one(struct rxo_qp *qp, struct seq_file *m)
 		   rxo_park_started(&qp->comp.park),
 		   rxo_park_started(&qp->resp.park),
 		   skb_queue_len(&qp->run.requests),
-		   skb_queue_len(&qp->run.responses));
+		   skb_queue_len(&qp->run.responses),
+		   skb_queue_len(&qp->run.early));
 	rxo_park_show(&qp->req.park, "req", m);
 	rxo_park_show(&qp->comp.park, "comp", m);
 	rxo_park_show(&qp->resp.park, "resp", m);

@@ -19,6 +19,12 @@
 #define RXO_RUN_QUEUE_UNRELIABLE 4096
 
 /*
+ * Responses kept for those that they have overtaken. Who sends them may move from one CPU
+ * to another, and each has a backlog of its own; so there are a few, and seldom.
+ */
+#define RXO_RUN_EARLY 16
+
+/*
  * So many of a queue are its own. The others are counted for the whole device, which
  * has a limit: they are nobody's memory to the kernel's accounts, and a process that
  * parks thousands of QPs would fill the machine with them. Of these no process has more
@@ -194,6 +200,7 @@ void rxo_run_init(struct rxo_qp *qp, struct workqueue_struct *wq)
 	spin_lock_init(&run->lock);
 	__skb_queue_head_init(&run->requests);
 	__skb_queue_head_init(&run->responses);
+	__skb_queue_head_init(&run->early);
 	init_waitqueue_head(&run->idle);
 	INIT_WORK(&run->work, rxo_run_work);
 	run->wq = wq;
@@ -419,6 +426,7 @@ void rxo_run_purge(struct rxo_qp *qp)
 	run->events = 0;
 	rxo_run_queue_purge(qp, &run->requests);
 	rxo_run_queue_purge(qp, &run->responses);
+	rxo_run_queue_purge(qp, &run->early);
 	spin_unlock_bh(&run->lock);
 }
 
@@ -435,6 +443,33 @@ struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue)
 	return skb;
 }
 
+bool rxo_run_keep(struct rxo_qp *qp, struct sk_buff *skb)
+{
+	struct sk_buff_head *early = &qp->run.early;
+	bool kept;
+
+	rxo_run_assert(qp);
+	if (skb_queue_len(early) >= RXO_RUN_EARLY)
+		return false;
+	spin_lock_bh(&qp->run.lock);
+	kept = rxo_run_queue_add(qp, early, skb);
+	spin_unlock_bh(&qp->run.lock);
+	return kept;
+}
+
+static bool rxo_run_parse(const struct sk_buff *skb, struct rxo_packet *pkt)
+{
+	return skb && rxo_packet_parse(pkt, skb->data, skb->len, skb->len) ==
+			      RXO_PARSE_OK;
+}
+
+/* Only the runner touches what is early. */
+bool rxo_run_peek_early(struct rxo_qp *qp, struct rxo_packet *pkt)
+{
+	rxo_run_assert(qp);
+	return rxo_run_parse(skb_peek(&qp->run.early), pkt);
+}
+
 bool rxo_run_peek_request(struct rxo_qp *qp, bool newest,
 			  struct rxo_packet *pkt)
 {
@@ -448,6 +483,5 @@ bool rxo_run_peek_request(struct rxo_qp *qp, bool newest,
 	spin_lock_bh(&qp->run.lock);
 	skb = newest ? skb_peek_tail(queue) : skb_peek(queue);
 	spin_unlock_bh(&qp->run.lock);
-	return skb && rxo_packet_parse(pkt, skb->data, skb->len, skb->len) ==
-			      RXO_PARSE_OK;
+	return rxo_run_parse(skb, pkt);
 }

@@ -54,6 +54,7 @@ struct rxo_qp;
  * @events: RXO_EV_* not yet seen by the runner
  * @requests: received, not yet taken by the responder
  * @responses: received, not yet taken by the completer
+ * @early: taken, and kept until what comes before them is here
  * @idle: woken when @busy is cleared
  * @work: goes on when a budget is spent
  * @wq: where; does not change
@@ -68,6 +69,7 @@ struct rxo_run {
 	u32 events;
 	struct sk_buff_head requests;
 	struct sk_buff_head responses;
+	struct sk_buff_head early;
 	wait_queue_head_t idle;
 	struct work_struct work;
 	struct workqueue_struct *wq;
@@ -177,12 +179,32 @@ void rxo_run_purge(struct rxo_qp *qp);
 /**
  * rxo_run_dequeue() - take the oldest packet
  * @qp: the QP
- * @queue: its requests or responses
+ * @queue: its requests, responses or early ones
  *
  * Context: the QP's runner.
  * Return: a packet, or NULL.
  */
 struct sk_buff *rxo_run_dequeue(struct rxo_qp *qp, struct sk_buff_head *queue);
+
+/**
+ * rxo_run_keep() - keep a response until what comes before it is here
+ * @qp: the QP
+ * @skb: the packet; it goes to the end of early
+ *
+ * Context: the QP's runner.
+ * Return: false when there are too many, and it is still the caller's.
+ */
+bool rxo_run_keep(struct rxo_qp *qp, struct sk_buff *skb);
+
+/**
+ * rxo_run_peek_early() - look at the oldest response that is kept
+ * @qp: the QP
+ * @pkt: filled
+ *
+ * Context: the QP's runner.
+ * Return: false when none is.
+ */
+bool rxo_run_peek_early(struct rxo_qp *qp, struct rxo_packet *pkt);
 
 /**
  * rxo_run_peek_request() - look at a request that is queued, and leave it there

@@ -43,6 +43,8 @@ struct rxo_dev;
 	op(rcvd_aborted) /* UC: a message broke off */                        \
 	op(rcvd_duplicates)                                                   \
 	op(rcvd_out_of_sequence)                                              \
+	op(rcvd_early) /* responses kept, the peer may not repeat them */     \
+	op(rcvd_too_early) /* ... and not, as too many were */                \
 	op(rcvd_naks)                                                         \
 	op(rcvd_keepalives) /* the peer works on what we asked for */         \
 	op(rcvd_rnr_naks)                                                     \

@@ -12,7 +12,7 @@
 #include "../wire/rc.h"
 #include "env.h"
 
-#define COMP_READS 3
+#define COMP_READS 5
 #define COMP_RETRIES 5
 /* The last one before PSNs begin again. */
 #define COMP_PSN 0xffffff
@@ -130,22 +130,36 @@ static void comp_expect(struct kunit *test, struct comp_env *c, u32 complete,
 	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_RTS);
 }
 
-/* A gap is asked for once, whatever comes before the answer to that. */
-static void comp_asks_once(struct kunit *test)
+static void comp_expect_wcs(struct kunit *test, struct comp_env *c, int n,
+			    const enum ib_wc_status *want)
 {
-	struct comp_env *c = comp_env_get(test);
 	struct ib_uverbs_wc *wc;
 	int i;
 
-	comp_answer(test, c, 1);
+	KUNIT_ASSERT_EQ(test, c->cq.ring.buf->producer_index, n);
+	for (i = 0; i < n; i++) {
+		wc = rxo_ring_elem(&c->cq.ring, i);
+		KUNIT_EXPECT_EQ(test, wc->wr_id, i);
+		KUNIT_EXPECT_EQ(test, wc->status, want[i]);
+	}
+}
+
+/* A gap is asked for once, whatever comes before the answer to that. */
+static void comp_asks_once(struct kunit *test)
+{
+	static const enum ib_wc_status want[COMP_READS]; /* all IB_WC_SUCCESS */
+	struct comp_env *c = comp_env_get(test);
+	int i;
+
+	comp_answer(test, c, 2);
 	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
 	/* The rest of what was on its way. */
-	comp_answer(test, c, 2);
+	comp_answer(test, c, 3);
 	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
 	/* What a wire that reorders still had is no answer to the question. */
 	for (i = 0; i < 2 * COMP_RETRIES; i++) {
 		comp_answer(test, c, -1 - i);
-		comp_answer(test, c, 1 + i % 2);
+		comp_answer(test, c, 2 + i % 2);
 	}
 	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
 
@@ -160,14 +174,14 @@ static void comp_asks_once(struct kunit *test)
 	comp_answer(test, c, 2);
 	comp_expect(test, c, 1, 2, COMP_RETRIES - 1);
 
+	/* What was kept is older than what is asked for again, and does not count. */
 	comp_answer(test, c, 1);
-	comp_answer(test, c, 2);
-	comp_expect(test, c, 3, 2, COMP_RETRIES);
-	for (i = 0; i < COMP_READS; i++) {
-		wc = rxo_ring_elem(&c->cq.ring, i);
-		KUNIT_EXPECT_EQ(test, wc->wr_id, i);
-		KUNIT_EXPECT_EQ(test, wc->status, IB_WC_SUCCESS);
-	}
+	comp_expect(test, c, 2, 2, COMP_RETRIES);
+	for (i = 2; i < COMP_READS; i++)
+		comp_answer(test, c, i);
+	comp_expect(test, c, COMP_READS, 2, COMP_RETRIES);
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&c->qp.run.early));
+	comp_expect_wcs(test, c, COMP_READS, want);
 }
 
 /* rdma_rxe begins with what is missing, and calls it a MIDDLE: of a READ that is longer here. */
@@ -330,17 +344,16 @@ static void comp_rnr_twice(struct kunit *test)
 	comp_expect_rnr(test, c, true, COMP_RETRIES - 2);
 }
 
+/* READ 2 is what the peer has refused; the others are flushed. */
+static const enum ib_wc_status comp_refused[COMP_READS] = {
+	IB_WC_SUCCESS,	    IB_WC_SUCCESS,	IB_WC_REM_OP_ERR,
+	IB_WC_WR_FLUSH_ERR, IB_WC_WR_FLUSH_ERR,
+};
+
 /* A peer's last word counts, even if it comes before what was said before it. */
 static void comp_refused_early(struct kunit *test)
 {
-	static const enum ib_wc_status want[COMP_READS] = {
-		IB_WC_SUCCESS,
-		IB_WC_SUCCESS,
-		IB_WC_REM_OP_ERR,
-	};
 	struct comp_env *c = comp_env_get(test);
-	struct ib_uverbs_wc *wc;
-	int i;
 
 	c->qp.req.retries = 0;
 	comp_refuse(test, c, 2);
@@ -349,12 +362,44 @@ static void comp_refused_early(struct kunit *test)
 	comp_expect(test, c, 1, 0, COMP_RETRIES);
 	comp_answer(test, c, 1);
 	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_ERR);
-	KUNIT_EXPECT_EQ(test, c->cq.ring.buf->producer_index, COMP_READS);
-	for (i = 0; i < COMP_READS; i++) {
-		wc = rxo_ring_elem(&c->cq.ring, i);
-		KUNIT_EXPECT_EQ(test, wc->wr_id, i);
-		KUNIT_EXPECT_EQ(test, wc->status, want[i]);
-	}
+	comp_expect_wcs(test, c, COMP_READS, comp_refused);
+}
+
+/* So does what it said before that and will not repeat, in whatever order it comes. */
+static void comp_overtaken(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	comp_answer(test, c, 1);
+	comp_refuse(test, c, 2);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	comp_answer(test, c, 0);
+	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_ERR);
+	comp_expect_wcs(test, c, COMP_READS, comp_refused);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_rcvd_early), 1);
+}
+
+/* Only so many are kept, and they go with the QP's error. */
+static void comp_too_early(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+	u32 kept;
+	int i;
+
+	for (i = 0; i < 100; i++)
+		comp_answer(test, c, 1 + i % 4);
+	kept = rxo_env_count(c->env, RXO_CNT_rcvd_early);
+	KUNIT_EXPECT_GE(test, kept, 4);
+	KUNIT_EXPECT_LE(test, kept, 32);
+	KUNIT_EXPECT_EQ(test, kept, skb_queue_len(&c->qp.run.early));
+	KUNIT_EXPECT_EQ(test, 100 - kept,
+			rxo_env_count(c->env, RXO_CNT_rcvd_too_early));
+	comp_refuse(test, c, 0);
+	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_ERR);
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&c->qp.run.early));
+	KUNIT_EXPECT_EQ(test, kept,
+			rxo_env_count(c->env, RXO_CNT_rcvd_flushed));
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&c->env->dev.queued));
 }
 
 static struct kunit_case comp_cases[] = {
@@ -368,6 +413,8 @@ static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_endless),
 	KUNIT_CASE(comp_rnr_twice),
 	KUNIT_CASE(comp_refused_early),
+	KUNIT_CASE(comp_overtaken),
+	KUNIT_CASE(comp_too_early),
 	{}
 };
 

@@ -96,8 +96,8 @@ void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq)
 	qp->ib.recv_cq = &cq->ib;
 	spin_lock_init(&qp->rq.lock);
 	/* Before the action below, so that they are freed after it. */
-	rxo_env_ring(env, &cq->ring, 3, sizeof(struct ib_uverbs_wc));
-	rxo_env_ring(env, &qp->req.ring, 3, sizeof(struct rxe_send_wqe));
+	rxo_env_ring(env, &cq->ring, 7, sizeof(struct ib_uverbs_wc));
+	rxo_env_ring(env, &qp->req.ring, 7, sizeof(struct rxe_send_wqe));
 	qp->req.stride = sizeof(struct rxo_swqe);
 	qp->req.wqes = kunit_kcalloc(test, qp->req.ring.mask + 1,
 				     qp->req.stride, GFP_KERNEL);

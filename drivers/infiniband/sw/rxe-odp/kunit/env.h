@@ -47,8 +47,8 @@ void rxo_env_ring(struct rxo_env *env, struct rxo_ring *ring, u32 elems,
 		  size_t size);
 
 /*
- * A QP in RESET, of zeroes but for what its engine needs, with places for three send
- * WQEs; and the CQ of both its queues, with places for three completions.
+ * A QP in RESET, of zeroes but for what its engine needs, with places for seven send
+ * WQEs; and the CQ of both its queues, with places for seven completions.
  */
 void rxo_env_qp(struct rxo_env *env, struct rxo_qp *qp, struct rxo_cq *cq);
 
