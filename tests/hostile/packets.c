@@ -573,7 +573,7 @@ static void peer(void)
 		"rcvd_pkts", "rcvd_malformed", "rcvd_icrc_errors", "rcvd_no_qp",
 		"rcvd_wrong_transport", "rcvd_wrong_pkey", "rcvd_duplicates",
 		"rcvd_out_of_sequence", "rcvd_naks", "rcvd_rnr_naks", "rcvd_ghosts",
-		"remote_access_errors", "invalid_requests", NULL,
+		"rcvd_mismatches", "remote_access_errors", "invalid_requests", NULL,
 	};
 	unsigned int rounds = 0;
 	uint64_t end;

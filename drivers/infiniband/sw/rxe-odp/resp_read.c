@@ -227,18 +227,38 @@ static void rxo_resp_duplicate_rd(struct rxo_qp *qp,
 {
 	struct rxo_res *res = rxo_resp_find(qp, pkt->psn);
 
-	if (!res || res->atomic != !!(pkt->flags & RXO_OP_ATOMIC))
+	if (!res || res->atomic != !!(pkt->flags & RXO_OP_ATOMIC)) {
+		rxo_count(qp->dev, rcvd_mismatches);
 		return;
+	}
 	if (res->atomic) {
 		rxo_ack_atomic(qp, pkt->psn, res->orig);
 		return;
 	}
-	if (res->rkey == pkt->rkey &&
-	    rxo_range_contains(res->va, res->len, pkt->va, pkt->rdma_len)) {
-		rxo_resp_read_begin(qp, pkt, res);
-		qp->resp.read.copy = true;
-		qp->resp.read.again = pkt->psn != res->first_psn;
+	if (res->rkey != pkt->rkey ||
+	    !rxo_range_contains(res->va, res->len, pkt->va, pkt->rdma_len)) {
+		rxo_count(qp->dev, rcvd_mismatches);
+		return;
 	}
+	rxo_resp_read_begin(qp, pkt, res);
+	qp->resp.read.copy = true;
+	qp->resp.read.again = pkt->psn != res->first_psn;
+}
+
+/*
+ * All that was neither READ nor atomic is no newer than ack_psn. Else a forged packet has
+ * taken this one's place, and if it were answered, which says no more than that we are
+ * alive, the peer would ask again for ever.
+ */
+static void rxo_resp_duplicate_other(struct rxo_qp *qp,
+				     const struct rxo_packet *pkt)
+{
+	struct rxo_resp *resp = &qp->resp;
+
+	if (rxo_resp_age(resp, pkt->psn) < rxo_resp_age(resp, resp->ack_psn))
+		rxo_count(qp->dev, rcvd_mismatches);
+	else
+		rxo_ack_again(qp, resp->ack_psn);
 }
 
 void rxo_resp_duplicate(struct rxo_qp *qp, const struct rxo_packet *pkt)
@@ -247,5 +267,5 @@ void rxo_resp_duplicate(struct rxo_qp *qp, const struct rxo_packet *pkt)
 	if (pkt->flags & (RXO_OP_READ | RXO_OP_ATOMIC))
 		rxo_resp_duplicate_rd(qp, pkt);
 	else
-		rxo_ack_again(qp, qp->resp.ack_psn);
+		rxo_resp_duplicate_other(qp, pkt);
 }

@@ -148,11 +148,38 @@ static void resp_remembers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, resp_acknowledged(r, 10000005, 5, 6), 5);
 }
 
+/*
+ * A WRITE whose place a READ has taken, which its peer has never sent, is not answered:
+ * else the peer would take that for patience, and ask for ever. One from before it is.
+ */
+static void resp_mismatches(struct kunit *test)
+{
+	struct resp_env *r = resp_env_get(test, 0);
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_WRITE_ONLY,
+		.pkey = RXO_PKEY_DEFAULT,
+		.psn = RESP_PSN - 1,
+		.ack_req = true,
+	};
+
+	r->qp.resp.ack_psn = RESP_PSN - 2;
+	rxo_run_packet(&r->qp, rxo_env_packet(test, &pkt), &pkt);
+	KUNIT_EXPECT_EQ(test, 0, rxo_env_count(test->priv, RXO_CNT_sent_acks));
+	KUNIT_EXPECT_EQ(test, 1,
+			rxo_env_count(test->priv, RXO_CNT_rcvd_mismatches));
+	pkt.psn = RESP_PSN - 2;
+	rxo_run_packet(&r->qp, rxo_env_packet(test, &pkt), &pkt);
+	KUNIT_EXPECT_EQ(test, 1, rxo_env_count(test->priv, RXO_CNT_sent_acks));
+	KUNIT_EXPECT_EQ(test, 2,
+			rxo_env_count(test->priv, RXO_CNT_rcvd_duplicates));
+}
+
 static struct kunit_case resp_cases[] = {
 	KUNIT_CASE(resp_longest_send),
 	KUNIT_CASE(resp_endless_send),
 	KUNIT_CASE(resp_newest_copy),
 	KUNIT_CASE(resp_remembers),
+	KUNIT_CASE(resp_mismatches),
 	{}
 };
 
