@@ -42,7 +42,10 @@ static bool hmm_fix_is_pointless(const struct hmm_mirror *mirror)
 	return pointless;
 }
 
-/* May the access have the page at @addr at all? */
+/*
+ * May the access have the page at @addr at all? @vma: of the page before, if there was one
+ * and mmap_lock has been held since, or NULL.
+ */
 static int hmm_fix_check(struct hmm_fault *f, unsigned long addr,
 			 struct vm_area_struct **vma)
 {
@@ -59,7 +62,8 @@ static int hmm_fix_check(struct hmm_fault *f, unsigned long addr,
 	/* The OOM killer took pages away; what is read now would be zeroes. */
 	if (check_stable_address_space(mm))
 		return -EFAULT;
-	*vma = vma_lookup(mm, addr);
+	if (!*vma || addr < (*vma)->vm_start || addr >= (*vma)->vm_end)
+		*vma = vma_lookup(mm, addr);
 	if (!*vma || !hmm_may_read(*vma))
 		return -EFAULT;
 	if (f->flags & HMM_MIRROR_WRITE && !hmm_fault_may_write(*vma))
@@ -143,7 +147,7 @@ static int hmm_fix_page(struct hmm_fault *f, unsigned long addr,
  */
 int hmm_fix_anonymous(struct hmm_fault *f)
 {
-	struct vm_area_struct *vma;
+	struct vm_area_struct *vma = NULL;
 	int err;
 
 	mmap_assert_locked(f->mirror->mm);
@@ -173,8 +177,8 @@ int hmm_fix_anonymous(struct hmm_fault *f)
 int hmm_fault_fix(struct hmm_fault *f)
 {
 	struct mm_struct *mm = f->mirror->mm;
+	struct vm_area_struct *vma = NULL;
 	bool only_one = !f->fixed;
-	struct vm_area_struct *vma;
 	unsigned int i;
 	bool refused;
 	int err;

@@ -112,6 +112,32 @@ static void mirror_errors(struct kunit *test)
 			   hmm_env_has(test, mirror, start, HMM_MIRROR_WRITE));
 }
 
+/* What holds for one area does not hold for the next one, within the same fault. */
+static void mirror_areas(struct kunit *test)
+{
+	struct hmm_env *env = test->priv;
+	struct hmm_mirror *mirror = hmm_env_mirror(env);
+	unsigned long start = hmm_env_map(env, 0, 8 * PAGE_SIZE);
+	unsigned long middle = start + 3 * PAGE_SIZE;
+
+	KUNIT_ASSERT_EQ(test, middle,
+			vm_mmap(NULL, middle, 2 * PAGE_SIZE, PROT_READ,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0));
+	KUNIT_EXPECT_EQ(test, -EPERM,
+			hmm_mirror_fault(mirror, start, 8 * PAGE_SIZE,
+					 HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_TRUE(test,
+			  hmm_mirror_present(mirror, start, middle - start,
+					     HMM_MIRROR_WRITE));
+	KUNIT_EXPECT_NULL(test, hmm_env_mapped_page(mirror->mm, middle));
+	KUNIT_EXPECT_EQ(test, 0,
+			hmm_mirror_fault(mirror, start, 8 * PAGE_SIZE, 0));
+	KUNIT_EXPECT_TRUE(test,
+			  hmm_mirror_present(mirror, start, 8 * PAGE_SIZE, 0));
+	KUNIT_EXPECT_FALSE(test, hmm_env_has(test, mirror, middle,
+					     HMM_MIRROR_WRITE));
+}
+
 /*
  * Random pieces are taken away: these are gone, and what is left is counted. To
  * split a mapping the kernel invalidates all of the 2 MiB at either end, so only
@@ -642,6 +668,7 @@ static void mirror_nowait(struct kunit *test)
 static struct kunit_case mirror_cases[] = { KUNIT_CASE(mirror_life),
 					    KUNIT_CASE(mirror_fault),
 					    KUNIT_CASE(mirror_errors),
+					    KUNIT_CASE(mirror_areas),
 					    KUNIT_CASE(mirror_invalidate),
 					    KUNIT_CASE(mirror_huge),
 					    KUNIT_CASE(mirror_shrink),
