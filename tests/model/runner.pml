@@ -29,6 +29,8 @@
  *
  * Planted faults, -D, each to be found:
  *  BUG_KICK_UNLOCKED	looks at busy, then sets it
+ *  BUG_ROW_NO_KICK	packets in a row are left there
+ *  BUG_ROW_NO_REF	lets go of the QP before it kicks it
  *  BUG_STOP_UNLOCKED	looks at the events, then clears busy
  *  BUG_STOP_NO_WAKE	does not tell the verb that waits
  *  BUG_STOP_WAKE_LATE	tells it after the unlock
@@ -809,14 +811,18 @@ active proctype rxo_net_receive()
 {
 	LOCALS;
 	bool found;
+	bool row;
 	byte n = PACKETS;
 
 	do
 	:: n ->
 		n--;
-		rxo_ref_get(); /* rxo_qp_find() */
 		if
-		:: found ->
+		:: row /* rxo_net_in_row() */
+		:: !row -> rxo_ref_get() /* rxo_qp_find() */
+		fi;
+		if
+		:: found && !row ->
 			/* rxo_run_packet() */
 			atomic {
 				requests++;
@@ -827,9 +833,31 @@ active proctype rxo_net_receive()
 			alive(); /* rxo_qp_put() reads qp->ref */
 			rxo_ref_put();
 			found = false
+		:: found ->
+			/* rxo_run_packet_in_row() */
+			atomic {
+				alive();
+				requests++;
+				events = events | EV_PACKET;
+				row = true
+			}
 		:: else
 		fi
-	:: else -> break
+	:: row ->
+		/* rxo_net_end_row() */
+#ifdef BUG_ROW_NO_REF
+		rxo_ref_put();
+#endif
+#ifndef BUG_ROW_NO_KICK
+		rxo_run_kick(0);
+#endif
+#ifndef BUG_ROW_NO_REF
+		alive();
+		rxo_ref_put();
+#endif
+		row = false;
+		found = false
+	:: !n && !row -> break
 	od
 }
 

@@ -74,6 +74,7 @@ static bool rxo_local_take(struct rxo_local *local, struct sk_buff_head *taken)
 static void rxo_local_work(struct work_struct *work)
 {
 	struct rxo_local *local = container_of(work, struct rxo_local, work);
+	struct rxo_net_row row = {};
 	struct sk_buff_head taken;
 	struct sk_buff *skb;
 	struct net *net;
@@ -86,10 +87,11 @@ static void rxo_local_work(struct work_struct *work)
 	while ((skb = __skb_dequeue(&taken))) {
 		net = rxo_local_net(skb_dst(skb));
 		if (net)
-			rxo_net_receive_local(net, skb);
+			rxo_net_receive_local(&row, net, skb);
 		else
 			kfree_skb(skb); /* as the stack has it */
 	}
+	rxo_net_end_row(&row);
 	rcu_read_unlock();
 }
 

@@ -18,6 +18,9 @@
 #include "wire/icrc.h"
 #include "wire/packet.h"
 
+/* Then the QP runs: who waits for it does not wait long, and the cache still has them. */
+#define RXO_NET_ROW_MAX 16
+
 struct sk_buff *rxo_net_alloc(struct rxo_qp *qp, struct rxo_packet *pkt,
 			      void **payload)
 {
@@ -269,6 +272,24 @@ static bool rxo_net_is_in(const struct rxo_qp *qp, const struct net *net)
 	return in;
 }
 
+/* Return: false if it is dropped; each reason has a counter. */
+static bool rxo_net_accept(struct rxo_qp *qp, struct net *net,
+			   struct sk_buff *skb, const struct rxo_packet *pkt)
+{
+	if (!rxo_net_is_in(qp, net)) {
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_no_qp);
+		return false;
+	}
+	if (!rxo_net_admit(qp, pkt, skb)) {
+		kfree_skb(skb);
+		return false;
+	}
+	rxo_count(qp->dev, rcvd_pkts);
+	rxo_count_add(qp->dev, rcvd_bytes, pkt->payload_len);
+	skb_dst_drop(skb);
+	return true;
+}
+
 static void rxo_net_deliver(struct net *net, struct sk_buff *skb,
 			    const struct rxo_packet *pkt)
 {
@@ -278,16 +299,8 @@ static void rxo_net_deliver(struct net *net, struct sk_buff *skb,
 		rxo_net_drop(net, skb, RXO_CNT_rcvd_no_qp);
 		return;
 	}
-	if (!rxo_net_is_in(qp, net)) {
-		rxo_net_drop(net, skb, RXO_CNT_rcvd_no_qp);
-	} else if (!rxo_net_admit(qp, pkt, skb)) {
-		kfree_skb(skb);
-	} else {
-		rxo_count(qp->dev, rcvd_pkts);
-		rxo_count_add(qp->dev, rcvd_bytes, pkt->payload_len);
-		skb_dst_drop(skb);
+	if (rxo_net_accept(qp, net, skb, pkt))
 		rxo_run_packet(qp, skb, pkt);
-	}
 	rxo_qp_put(qp);
 }
 
@@ -312,13 +325,43 @@ int rxo_net_receive(struct sock *sk, struct sk_buff *skb)
 	return 0;
 }
 
-void rxo_net_receive_local(struct net *net, struct sk_buff *skb)
+void rxo_net_end_row(struct rxo_net_row *row)
+{
+	if (!row->qp)
+		return;
+	rxo_run_kick(row->qp, 0);
+	rxo_qp_put(row->qp);
+	row->qp = NULL;
+}
+
+/* Return: the QP of the row that the packet belongs to, which may begin with it, or NULL. */
+static struct rxo_qp *rxo_net_in_row(struct rxo_net_row *row, u32 qpn)
+{
+	if (row->qp && row->qp->ib.qp_num == qpn &&
+	    row->len < RXO_NET_ROW_MAX) {
+		row->len++;
+		return row->qp;
+	}
+	rxo_net_end_row(row);
+	row->qp = rxo_qp_find(qpn);
+	row->len = 1;
+	return row->qp;
+}
+
+void rxo_net_receive_local(struct rxo_net_row *row, struct net *net,
+			   struct sk_buff *skb)
 {
 	struct rxo_packet pkt;
+	struct rxo_qp *qp;
 
 	if (rxo_packet_parse(&pkt, skb->data, skb->len, skb->len) !=
-	    RXO_PARSE_OK)
+	    RXO_PARSE_OK) {
 		rxo_net_drop(net, skb, RXO_CNT_rcvd_malformed);
-	else
-		rxo_net_deliver(net, skb, &pkt);
+		return;
+	}
+	qp = rxo_net_in_row(row, pkt.qpn);
+	if (!qp)
+		rxo_net_drop(net, skb, RXO_CNT_rcvd_no_qp);
+	else if (rxo_net_accept(qp, net, skb, &pkt))
+		rxo_run_packet_in_row(qp, skb, &pkt);
 }

@@ -48,13 +48,33 @@ void rxo_net_send(struct rxo_qp *qp, struct rxo_packet *pkt,
 int rxo_net_receive(struct sock *sk, struct sk_buff *skb);
 
 /**
+ * struct rxo_net_row - packets that come in a row for one QP, which runs once for them
+ * @qp: theirs, with a reference, and yet to be run; or NULL
+ * @len: how many have come
+ */
+struct rxo_net_row {
+	struct rxo_qp *qp;
+	unsigned int len;
+};
+
+/**
  * rxo_net_receive_local() - a packet of this host's
+ * @row: of zeroes for the first; it ends with rxo_net_end_row()
  * @net: the namespace that it is sent in
  * @skb: data is at the BTH; it has the sender's route, and no ICRC; consumed
  *
  * Context: softirq, in an RCU reader.
  */
-void rxo_net_receive_local(struct net *net, struct sk_buff *skb);
+void rxo_net_receive_local(struct rxo_net_row *row, struct net *net,
+			   struct sk_buff *skb);
+
+/**
+ * rxo_net_end_row() - nothing more comes soon
+ * @row: the row, empty on return
+ *
+ * Context: softirq.
+ */
+void rxo_net_end_row(struct rxo_net_row *row);
 
 /**
  * rxo_net_grh() - what a datagram's receiver sees in place of an InfiniBand GRH

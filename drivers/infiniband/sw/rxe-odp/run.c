@@ -209,6 +209,17 @@ void rxo_run_init(struct rxo_qp *qp, struct workqueue_struct *wq)
 }
 
 /* Return: the caller is the runner now. */
+static bool rxo_run_claim(struct rxo_run *run)
+{
+	lockdep_assert_held(&run->lock);
+
+	if (run->busy || run->entering)
+		return false;
+	run->busy = true;
+	return true;
+}
+
+/* Return: the caller is the runner now. */
 static bool rxo_run_give(struct rxo_qp *qp, u32 events)
 {
 	struct rxo_run *run = &qp->run;
@@ -216,9 +227,7 @@ static bool rxo_run_give(struct rxo_qp *qp, u32 events)
 
 	spin_lock_bh(&run->lock);
 	run->events |= events;
-	mine = !run->busy && !run->entering;
-	if (mine)
-		run->busy = true;
+	mine = rxo_run_claim(run);
 	spin_unlock_bh(&run->lock);
 	return mine;
 }
@@ -326,33 +335,63 @@ static bool rxo_run_welcome(struct rxo_qp *qp, const struct sk_buff *skb,
 	return false;
 }
 
-void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
-		    const struct rxo_packet *pkt)
+/* Return: 0; -EPERM: it may not be here, which is counted; -ENOBUFS: there is no room. */
+static int rxo_run_add(struct rxo_qp *qp, struct sk_buff *skb,
+		       const struct rxo_packet *pkt)
 {
 	struct rxo_run *run = &qp->run;
 	struct sk_buff_head *queue = pkt->flags & RXO_OP_REQ ? &run->requests :
 							       &run->responses;
+
+	lockdep_assert_held(&run->lock);
+	if (!rxo_run_welcome(qp, skb, pkt))
+		return -EPERM;
+	if (!rxo_run_queue_add(qp, queue, skb))
+		return -ENOBUFS;
+	run->events |= RXO_EV_PACKET;
+	return 0;
+}
+
+void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
+		    const struct rxo_packet *pkt)
+{
+	struct rxo_run *run = &qp->run;
 	bool mine;
+	int err;
 
 	spin_lock_bh(&run->lock);
-	if (!rxo_run_welcome(qp, skb, pkt)) {
-		spin_unlock_bh(&run->lock);
-		kfree_skb(skb);
-		return;
-	}
-	if (!rxo_run_queue_add(qp, queue, skb)) {
-		spin_unlock_bh(&run->lock);
-		rxo_count(qp->dev, rcvd_queue_full);
-		kfree_skb(skb);
-		return;
-	}
-	run->events |= RXO_EV_PACKET;
-	mine = !run->busy && !run->entering;
-	if (mine)
-		run->busy = true;
+	err = rxo_run_add(qp, skb, pkt);
+	mine = !err && rxo_run_claim(run);
 	spin_unlock_bh(&run->lock);
+	if (err == -ENOBUFS)
+		rxo_count(qp->dev, rcvd_queue_full);
+	if (err)
+		kfree_skb(skb);
 	if (mine)
 		rxo_run(qp);
+}
+
+void rxo_run_packet_in_row(struct rxo_qp *qp, struct sk_buff *skb,
+			   const struct rxo_packet *pkt)
+{
+	struct rxo_run *run = &qp->run;
+	int err;
+
+	/* Who waits for a page looks at each, whether its peer asks again. */
+	if (data_race(qp->alive.counted)) {
+		rxo_run_packet(qp, skb, pkt);
+		return;
+	}
+	spin_lock_bh(&run->lock);
+	err = rxo_run_add(qp, skb, pkt);
+	spin_unlock_bh(&run->lock);
+	if (err == -ENOBUFS) {
+		/* What is left of its process's share may be in this very row. */
+		rxo_run_kick(qp, 0);
+		rxo_run_packet(qp, skb, pkt);
+	} else if (err) {
+		kfree_skb(skb);
+	}
 }
 
 /* Return: false if the runner may take for ever and that is too long for the caller. */

@@ -112,6 +112,20 @@ void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
 		    const struct rxo_packet *pkt);
 
 /**
+ * rxo_run_packet_in_row() - give a QP one of several packets, and leave it idle
+ * @qp: the QP
+ * @skb: as for rxo_run_packet()
+ * @pkt: as well
+ *
+ * So that it runs once for all of them: the caller sees to rxo_run_kick(), with no event,
+ * after the last one, and soon.
+ *
+ * Context: process or softirq.
+ */
+void rxo_run_packet_in_row(struct rxo_qp *qp, struct sk_buff *skb,
+			   const struct rxo_packet *pkt);
+
+/**
  * rxo_run_enter() - become the runner, to change the QP
  * @qp: the QP
  *

@@ -96,7 +96,9 @@ struct sk_buff *run_skb(struct run_env *r)
 	return skb;
 }
 
-void run_give(struct run_env *r, bool request)
+static void run_give_by(struct run_env *r, bool request,
+			void (*give)(struct rxo_qp *qp, struct sk_buff *skb,
+				     const struct rxo_packet *pkt))
 {
 	const struct rxo_packet pkt = {
 		.flags = request ? RXO_OP_REQ : RXO_OP_RESP,
@@ -106,5 +108,15 @@ void run_give(struct run_env *r, bool request)
 	if (!skb)
 		return;
 	atomic_inc(&r->sent);
-	rxo_run_packet(&r->qp, skb, &pkt);
+	give(&r->qp, skb, &pkt);
+}
+
+void run_give(struct run_env *r, bool request)
+{
+	run_give_by(r, request, rxo_run_packet);
+}
+
+void run_give_in_row(struct run_env *r, bool request)
+{
+	run_give_by(r, request, rxo_run_packet_in_row);
 }

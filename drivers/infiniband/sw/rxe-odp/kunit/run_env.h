@@ -59,4 +59,7 @@ struct sk_buff *run_skb(struct run_env *r);
 /* Give the QP such a packet; so does the tasklet, a request. */
 void run_give(struct run_env *r, bool request);
 
+/* Leave it there for rxo_run_kick(). */
+void run_give_in_row(struct run_env *r, bool request);
+
 #endif /* RXO_KUNIT_RUN_ENV_H */

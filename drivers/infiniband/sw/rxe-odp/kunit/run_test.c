@@ -64,6 +64,37 @@ static void run_once(struct kunit *test)
 	run_check(test, r);
 }
 
+/* Packets in a row are run together, but for those that there would be no room for. */
+static void run_row(struct kunit *test)
+{
+	struct run_env *r = run_env_get(test);
+	int i;
+
+	r->caller = current;
+	for (i = 0; i < 10; i++)
+		run_give_in_row(r, i & 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&r->done), 0);
+	rxo_run_kick(&r->qp, 0);
+	KUNIT_EXPECT_EQ(test, r->in_caller, 10);
+	KUNIT_EXPECT_TRUE(test, run_idle(r));
+
+	r->env->dev.max_queued = 2 * 7 + 1;
+	for (i = 0; i < 105; i++)
+		run_give_in_row(r, true);
+	KUNIT_EXPECT_GT(test, atomic_read(&r->done), 10 + 90);
+	KUNIT_EXPECT_LT(test, atomic_read(&r->done), 10 + 105);
+	rxo_run_kick(&r->qp, 0);
+	KUNIT_EXPECT_EQ(test, r->in_caller, 10 + 105);
+	/* Who waits for a page is told of each: its peer may ask again. */
+	r->qp.alive.counted = true;
+	run_give_in_row(r, true);
+	KUNIT_EXPECT_EQ(test, r->in_caller, 10 + 106);
+	r->qp.alive.counted = false;
+	KUNIT_EXPECT_EQ(test, 0,
+			rxo_env_count(r->env, RXO_CNT_rcvd_queue_full));
+	run_check(test, r);
+}
+
 /* Work that comes up while running is taken along, within a budget. */
 static void run_budget(struct kunit *test)
 {
@@ -212,14 +243,18 @@ static int run_producer(void *arg)
 			continue;
 		}
 		n++;
-		run_give(r, n & 1);
+		if (n & 64)
+			run_give_in_row(r, n & 1);
+		else
+			run_give(r, n & 1);
 		if (!(n & 7))
-			rxo_run_kick(&r->qp, RXO_EV_DOORBELL);
+			rxo_run_kick(&r->qp, n & 64 ? 0 : RXO_EV_DOORBELL);
 		if (!(n & 15))
 			tasklet_schedule(&r->tasklet);
 		if (!(n & 63))
 			cond_resched();
 	}
+	rxo_run_kick(&r->qp, 0);
 	return 0;
 }
 
@@ -663,6 +698,7 @@ static struct kunit_case run_cases[] = {
 	KUNIT_CASE(run_queue_full),
 	KUNIT_CASE(run_device_full),
 	KUNIT_CASE(run_purge),
+	KUNIT_CASE(run_row),
 	KUNIT_CASE(run_race),
 	KUNIT_CASE(run_later),
 	KUNIT_CASE(run_end),
