@@ -62,6 +62,8 @@
  *  BUG_DESTROY_NO_ENTER	does not become the runner
  *  BUG_DESTROY_NO_REF	does not wait for packets that have found the QP
  *  BUG_REF_NO_RCU	frees the handle under who has just found it
+ *  BUG_REF_NO_COUNT	does not tell who remembers it
+ *  BUG_REF_COUNT_FIRST	tells them while it can still be found
  */
 
 #ifndef POSTS
@@ -130,6 +132,8 @@ bool ref_idle;
 bool ref_dying;
 bool ref_freed;
 byte rcu_readers;
+byte kills; /* rxo_ref_kills */
+byte slot = 255; /* of it, when the handle was found; 255: it was not */
 
 /* ib_core's lock of the object: verbs share it, destroy has it alone */
 byte verbs;
@@ -742,7 +746,19 @@ inline rxo_park_cancel()
 
 inline rxo_ref_get()
 {
-	atomic { rcu_readers++; found = published } /* xa_load() */
+	atomic { rcu_readers++; told = kills };
+	if
+	:: atomic { slot == told -> found = true } /* what was found before */
+	:: atomic {
+		slot != told ->
+		found = published; /* xa_load() */
+		if
+		:: found -> slot = told
+		:: else
+		fi
+	   }
+	fi;
+	told = 0;
 	if
 	:: atomic {
 		found -> /* refcount_inc_not_zero() */
@@ -766,7 +782,13 @@ inline rxo_ref_put()
 
 inline rxo_ref_kill()
 {
+#ifdef BUG_REF_COUNT_FIRST
+	kills++;
+#endif
 	published = false; /* xa_erase() */
+#if !defined(BUG_REF_COUNT_FIRST) && !defined(BUG_REF_NO_COUNT)
+	kills++;
+#endif
 	rxo_ref_put();
 #ifndef BUG_DESTROY_NO_REF
 	ref_idle; /* wait_for_completion() */
@@ -811,6 +833,7 @@ active proctype rxo_net_receive()
 {
 	LOCALS;
 	bool found;
+	byte told;
 	bool row;
 	byte n = PACKETS;
 

@@ -19,6 +19,22 @@
  *	rxo_ref_put -> complete
  *						free the object
  *						kfree_rcu(ref)
+ *
+ * The table is a tree, and packet after packet asks for the same few numbers. So each CPU
+ * remembers what it has found, until a handle is taken out of any table:
+ *
+ *	lookup, softirq				destroy, process
+ *	---------------				----------------
+ *	rcu_read_lock
+ *	look at the number of kills
+ *						xa_erase
+ *						one kill more
+ *	the same as ever: use what was found
+ *	  refcount_inc_not_zero
+ *	rcu_read_unlock				drop, wait, free the object
+ *						kfree_rcu(ref), after the reader
+ *	rcu_read_lock
+ *	another number: look into the table
  */
 #ifndef RXO_REF_H
 #define RXO_REF_H

@@ -50,35 +50,63 @@ static void ref_basics(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, xa_empty(&xa));
 }
 
+/* Look it up, and at it for a while. Return: a reference, or NULL. */
+static struct rxo_ref *ref_look(struct ref_race *r, unsigned int times)
+{
+	struct rxo_ref *ref = rxo_ref_get(&r->xa, r->index);
+	struct ref_object *obj;
+	unsigned long number;
+
+	if (!ref) {
+		atomic_inc(&r->missed);
+		return NULL;
+	}
+	atomic_inc(&r->got);
+	obj = ref->obj;
+	number = READ_ONCE(obj->number);
+	do {
+		if (READ_ONCE(obj->alive) != REF_ALIVE ||
+		    READ_ONCE(obj->number) != number)
+			atomic_inc(&r->wrong);
+		cpu_relax();
+	} while (times--);
+	return ref;
+}
+
 static int ref_getter(void *arg)
 {
 	struct ref_race *r = arg;
-	struct ref_object *obj;
 	unsigned int n = 0;
 	struct rxo_ref *ref;
-	unsigned long number;
-	int i;
 
 	while (!kthread_should_stop()) {
 		if (!(++n & 63))
 			cond_resched();
-		ref = rxo_ref_get(&r->xa, r->index);
-		if (!ref) {
-			atomic_inc(&r->missed);
+		ref = ref_look(r, n & 31);
+		if (!ref)
 			continue;
-		}
-		atomic_inc(&r->got);
-		obj = ref->obj;
-		number = READ_ONCE(obj->number);
-		for (i = n & 31; i >= 0; i--) {
-			if (READ_ONCE(obj->alive) != REF_ALIVE ||
-			    READ_ONCE(obj->number) != number)
-				atomic_inc(&r->wrong);
-			cpu_relax();
-		}
 		if (!(n & 127))
 			usleep_range(10, 100);
 		rxo_ref_put(ref);
+	}
+	return 0;
+}
+
+/* As in softirq, where what was found before is remembered. */
+static int ref_getter_bh(void *arg)
+{
+	struct ref_race *r = arg;
+	unsigned int n = 0;
+	struct rxo_ref *ref;
+
+	while (!kthread_should_stop()) {
+		local_bh_disable();
+		ref = ref_look(r, ++n & 31);
+		if (ref)
+			rxo_ref_put(ref);
+		local_bh_enable();
+		if (!(n & 63))
+			cond_resched();
 	}
 	return 0;
 }
@@ -97,8 +125,8 @@ static void ref_race(struct kunit *test)
 	xa_init_flags(&r->xa, XA_FLAGS_LOCK_IRQ);
 	r->index = 1 + rxo_env_below(env, BIT(24) - 1);
 	KUNIT_ASSERT_EQ(test, 0, xa_reserve_irq(&r->xa, r->index, GFP_KERNEL));
-	for (i = 0; i < ARRAY_SIZE(getters); i++)
-		getters[i] = hmm_mirror_kunit_thread(test, ref_getter, r);
+	getters[0] = hmm_mirror_kunit_thread(test, ref_getter, r);
+	getters[1] = hmm_mirror_kunit_thread(test, ref_getter_bh, r);
 
 	for (i = 0; i < REF_ROUNDS; i++) {
 		obj = kmalloc(sizeof(*obj), GFP_KERNEL);
@@ -121,6 +149,48 @@ static void ref_race(struct kunit *test)
 		   atomic_read(&r->missed));
 	KUNIT_EXPECT_GT(test, atomic_read(&r->got), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&r->wrong), 0);
+}
+
+static struct rxo_ref *ref_get_bh(struct xarray *xa, unsigned long index)
+{
+	struct rxo_ref *ref;
+
+	local_bh_disable();
+	ref = rxo_ref_get(xa, index);
+	local_bh_enable();
+	return ref;
+}
+
+/* What is remembered is of one table, one number, and not for longer than it is true. */
+static void ref_remembered(struct kunit *test)
+{
+	struct rxo_ref *refs[2], *got;
+	struct xarray xas[2];
+	unsigned int i, n;
+
+	xa_init_flags(&xas[0], XA_FLAGS_LOCK_IRQ);
+	xa_init_flags(&xas[1], XA_FLAGS_LOCK_IRQ);
+	for (n = 0; n < 3; n++) {
+		for (i = 0; i < 2; i++) {
+			KUNIT_EXPECT_NULL(test, ref_get_bh(&xas[i], 7));
+			refs[i] = rxo_ref_alloc(&xas[i]);
+			KUNIT_ASSERT_NOT_NULL(test, refs[i]);
+			xa_store_irq(&xas[i], 7, refs[i], GFP_KERNEL);
+		}
+		for (i = 0; i < 10; i++) {
+			got = ref_get_bh(&xas[i % 2], 7);
+			KUNIT_ASSERT_PTR_EQ(test, got, refs[i % 2]);
+			rxo_ref_put(got);
+			/* Of the same slot. */
+			KUNIT_EXPECT_NULL(test,
+					  ref_get_bh(&xas[i % 2], 7 + 64));
+		}
+		for (i = 0; i < 2; i++) {
+			rxo_ref_kill(&xas[i], 7, refs[i]);
+			KUNIT_EXPECT_NULL(test, ref_get_bh(&xas[i], 7));
+		}
+	}
+	KUNIT_EXPECT_TRUE(test, xa_empty(&xas[0]) && xa_empty(&xas[1]));
 }
 
 struct ref_killer {
@@ -265,6 +335,7 @@ static void key_exhaustion(struct kunit *test)
 
 static struct kunit_case ref_cases[] = {
 	KUNIT_CASE(ref_basics),
+	KUNIT_CASE(ref_remembered),
 	KUNIT_CASE(ref_race),
 	KUNIT_CASE(ref_kill_waits),
 	KUNIT_CASE(key_tags),
