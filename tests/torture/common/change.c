@@ -17,7 +17,7 @@
 static void hold(struct area *a)
 {
 	while (pthread_mutex_trylock(&a->lock)) {
-		check(!worker.gone, "the devices went");
+		worker_end_if_gone();
 		sleep_ms(1);
 	}
 }

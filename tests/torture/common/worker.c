@@ -61,6 +61,16 @@ static void excuse(void)
 	pthread_exit(NULL);
 }
 
+void worker_end_if_gone(void)
+{
+	if (!worker.gone)
+		return;
+	/* Another one has found what nothing excuses, and is about to say so. */
+	while (!test_excuse)
+		pause();
+	excuse();
+}
+
 static void *run_flow(void *arg)
 {
 	struct flow *f = arg;

@@ -64,6 +64,9 @@ struct worker {
 
 extern struct worker worker;
 
+/* Ends the thread where the devices went. */
+void worker_end_if_gone(void);
+
 /* The life of worker @index, whose numbers are those of @stream; does not return. */
 void worker_run(unsigned int index, uint64_t stream) __attribute__((noreturn));
 
