@@ -103,8 +103,11 @@ long hw_counter(const char *dev, const char *name)
 	long value;
 	FILE *f;
 
-	/* ib_core answers with what it read in the last 10 ms. */
-	sleep_ms(15);
+	/*
+	 * ib_core answers with what it read in the last 10 ms, which are three jiffies of
+	 * 4 ms, and what has begun of a fourth one.
+	 */
+	sleep_ms(25);
 	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/%d/hw_counters/%s",
 		 dev, PORT, name);
 	f = fopen(path, "r");
