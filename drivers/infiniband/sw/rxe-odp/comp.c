@@ -306,11 +306,6 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
-static bool rxo_comp_takes(const struct rxo_qp *qp)
-{
-	return qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD;
-}
-
 /*
  * A response that others have overtaken is late, not lost; and a peer that has said its
  * last word will not repeat what overtook it. So that is kept, though it is asked for again.
@@ -335,7 +330,7 @@ static bool rxo_comp_early_is_due(struct rxo_qp *qp)
 	struct rxo_packet pkt;
 
 	while (rxo_run_peek_early(qp, &pkt)) {
-		if (!rxo_comp_takes(qp))
+		if (!rxo_qp_requests(qp))
 			return true;
 		if (rxo_psn_diff(pkt.psn, qp->req.una) > 0)
 			return false;
@@ -371,7 +366,7 @@ bool rxo_comp_step(struct rxo_qp *qp)
 	if (!skb)
 		return false;
 
-	if (rxo_comp_takes(qp))
+	if (rxo_qp_requests(qp))
 		ret = rxo_comp_packet(qp, skb);
 	else
 		rxo_count(qp->dev, rcvd_flushed);

@@ -230,6 +230,12 @@ static inline struct rxo_swqe *rxo_qp_swqe(struct rxo_qp *qp, u32 index)
 	return qp->req.wqes + qp->req.stride * (index & qp->req.ring.mask);
 }
 
+/* Are requests sent, or on their way and answered? */
+static inline bool rxo_qp_requests(const struct rxo_qp *qp)
+{
+	return qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD;
+}
+
 /* The part of rxo_qp_init() that cannot fail: runner, timers, parks */
 void rxo_qp_init_engine(struct rxo_qp *qp, struct workqueue_struct *fault_wq,
 			struct workqueue_struct *run_wq);

@@ -364,7 +364,7 @@ bool rxo_req_step(struct rxo_qp *qp)
 	rxo_run_assert(qp);
 	if (qp->state == IB_QPS_ERR || qp->state == IB_QPS_SQE)
 		return rxo_req_flush(qp);
-	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+	if (!rxo_qp_requests(qp))
 		return false;
 	if (req->rnr_wait || rxo_park_waiting(&req->park))
 		return false;
@@ -434,7 +434,7 @@ static bool rxo_req_overdue(struct rxo_qp *qp)
 {
 	struct rxo_req *req = &qp->req;
 
-	if (qp->state != IB_QPS_RTS && qp->state != IB_QPS_SQD)
+	if (!rxo_qp_requests(qp))
 		return false;
 	/* It may have been made endless meanwhile. */
 	if (req->psn == req->una || req->rnr_wait || !qp->attr.timeout)
