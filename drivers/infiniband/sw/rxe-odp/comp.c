@@ -11,7 +11,7 @@
 #include "swqe.h"
 #include "wire/rc.h"
 
-/* What rxo_comp_packet() returns for a response that has overtaken others. */
+/* What rxo_comp_packet() returns for a response to keep: it has overtaken others. */
 #define RXO_COMP_EARLY 1
 
 /* Everything before @una has arrived: the peer is alive. */
@@ -172,6 +172,21 @@ static void rxo_comp_answered(struct rxo_qp *qp, const struct rxo_swqe *wqe,
 	rxo_comp_progress(qp, rxo_psn_add(psn, 1));
 }
 
+/*
+ * A response that others have overtaken is late, not lost; and a peer that has said its
+ * last word will not repeat what overtook it. So that is kept, though it is asked for again,
+ * if it says the same whenever it is said: an atomic's, which the peer remembers. Bytes that
+ * were read before those of a READ before it, when that is repeated, would be too old.
+ * Nothing genuine is further ahead than the window.
+ */
+static int rxo_comp_early(const struct rxo_qp *qp, const struct rxo_packet *pkt)
+{
+	if (pkt->payload_len ||
+	    rxo_psn_diff(pkt->psn, qp->req.una) >= RXO_WINDOW)
+		return 0;
+	return RXO_COMP_EARLY;
+}
+
 /* -EAGAIN: parked, come back with the same packet; RXO_COMP_EARLY: when it is its turn. */
 static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 			 void *payload)
@@ -182,7 +197,7 @@ static int rxo_comp_data(struct rxo_qp *qp, const struct rxo_packet *pkt,
 
 	if (!rxo_comp_ack(qp, pkt->psn)) {
 		rxo_comp_read_again(qp);
-		return RXO_COMP_EARLY;
+		return rxo_comp_early(qp, pkt);
 	}
 	wqe = rxo_req_oldest(qp);
 	if (!wqe || qp->state == IB_QPS_ERR || wqe->state != RXO_SWQE_SENT ||
@@ -306,10 +321,6 @@ static int rxo_comp_packet(struct rxo_qp *qp, struct sk_buff *skb)
 	return 0;
 }
 
-/*
- * A response that others have overtaken is late, not lost; and a peer that has said its
- * last word will not repeat what overtook it. So that is kept, though it is asked for again.
- */
 static void rxo_comp_keep(struct rxo_qp *qp, struct sk_buff *skb)
 {
 	if (rxo_run_keep(qp, skb)) {
@@ -320,25 +331,14 @@ static void rxo_comp_keep(struct rxo_qp *qp, struct sk_buff *skb)
 	rxo_spare_put(skb);
 }
 
-/*
- * Is it the turn of the oldest that is kept? Where the peer has not refused anything it
- * repeats all that was asked for again, and that counts: READs are answered in order, and
- * what is kept was read before what came in its stead.
- */
+/* Is it the turn of the oldest that is kept, or its end? */
 static bool rxo_comp_early_is_due(struct rxo_qp *qp)
 {
 	struct rxo_packet pkt;
 
-	while (rxo_run_peek_early(qp, &pkt)) {
-		if (!rxo_qp_requests(qp))
-			return true;
-		if (rxo_psn_diff(pkt.psn, qp->req.una) > 0)
-			return false;
-		if (qp->req.refused != IB_WC_SUCCESS)
-			return true;
-		rxo_spare_put(rxo_run_dequeue(qp, &qp->run.early));
-	}
-	return false;
+	return rxo_run_peek_early(qp, &pkt) &&
+	       (!rxo_qp_requests(qp) ||
+		rxo_psn_diff(pkt.psn, qp->req.una) <= 0);
 }
 
 static struct sk_buff *rxo_comp_next(struct rxo_qp *qp)

@@ -43,7 +43,7 @@ struct rxo_dev;
 	op(rcvd_aborted) /* UC: a message broke off */                        \
 	op(rcvd_duplicates)                                                   \
 	op(rcvd_out_of_sequence)                                              \
-	op(rcvd_early) /* responses kept, the peer may not repeat them */     \
+	op(rcvd_early) /* responses kept for those that they overtook */      \
 	op(rcvd_too_early) /* ... and not, as too many were */                \
 	op(rcvd_mismatches) /* duplicates of what was something else */       \
 	op(rcvd_naks)                                                         \

@@ -174,11 +174,10 @@ static void comp_asks_once(struct kunit *test)
 	comp_answer(test, c, 2);
 	comp_expect(test, c, 1, 2, COMP_RETRIES - 1);
 
-	/* What was kept is older than what is asked for again, and does not count. */
+	/* With it come those that have been kept. */
 	comp_answer(test, c, 1);
-	comp_expect(test, c, 2, 2, COMP_RETRIES);
-	for (i = 2; i < COMP_READS; i++)
-		comp_answer(test, c, i);
+	comp_expect(test, c, 4, 2, COMP_RETRIES);
+	comp_answer(test, c, 4);
 	comp_expect(test, c, COMP_READS, 2, COMP_RETRIES);
 	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&c->qp.run.early));
 	comp_expect_wcs(test, c, COMP_READS, want);
@@ -365,7 +364,7 @@ static void comp_refused_early(struct kunit *test)
 	comp_expect_wcs(test, c, COMP_READS, comp_refused);
 }
 
-/* So does what it said before that and will not repeat, in whatever order it comes. */
+/* So does what it said before that and will not repeat, though one overtakes the other. */
 static void comp_overtaken(struct kunit *test)
 {
 	struct comp_env *c = comp_env_get(test);
@@ -377,6 +376,37 @@ static void comp_overtaken(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_ERR);
 	comp_expect_wcs(test, c, COMP_READS, comp_refused);
 	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_rcvd_early), 1);
+}
+
+/* The same where the last word is not among those that overtake. */
+static void comp_overtaken_first(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+
+	comp_answer(test, c, 1);
+	comp_answer(test, c, 0);
+	comp_expect(test, c, 2, 1, COMP_RETRIES);
+	comp_refuse(test, c, 2);
+	KUNIT_EXPECT_EQ(test, c->qp.state, IB_QPS_ERR);
+	comp_expect_wcs(test, c, COMP_READS, comp_refused);
+}
+
+/* Bytes are not kept: the READ before may be repeated, and they would be older. */
+static void comp_overtaken_bytes(struct kunit *test)
+{
+	struct comp_env *c = comp_env_get(test);
+	struct rxo_packet pkt = {
+		.opcode = RXO_RC | RXO_READ_RESP_ONLY,
+		.pkey = RXO_PKEY_DEFAULT,
+		.psn = rxo_psn_add(COMP_PSN, 1),
+		.syndrome = RXO_SYN_ACK | RXO_SYN_NO_CREDITS,
+		.payload_len = 4,
+	};
+
+	rxo_run_packet(&c->qp, rxo_env_packet(test, &pkt), &pkt);
+	comp_expect(test, c, 0, 1, COMP_RETRIES - 1);
+	KUNIT_EXPECT_EQ(test, rxo_env_count(c->env, RXO_CNT_rcvd_early), 0);
+	KUNIT_EXPECT_TRUE(test, skb_queue_empty(&c->qp.run.early));
 }
 
 /* Only so many are kept, and they go with the QP's error. */
@@ -414,6 +444,8 @@ static struct kunit_case comp_cases[] = {
 	KUNIT_CASE(comp_rnr_twice),
 	KUNIT_CASE(comp_refused_early),
 	KUNIT_CASE(comp_overtaken),
+	KUNIT_CASE(comp_overtaken_first),
+	KUNIT_CASE(comp_overtaken_bytes),
 	KUNIT_CASE(comp_too_early),
 	{}
 };
