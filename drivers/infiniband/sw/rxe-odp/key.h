@@ -54,7 +54,7 @@ void rxo_key_kill(struct rxo_dev *dev, struct rxo_key *key);
  * @dev: the device
  * @key: index and tag; the tag is not compared here
  *
- * Context: any.
+ * Context: process or softirq.
  * Return: the key with a reference for rxo_key_put(), or NULL.
  */
 struct rxo_key *rxo_key_get(struct rxo_dev *dev, u32 key);

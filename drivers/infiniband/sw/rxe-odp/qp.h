@@ -255,7 +255,7 @@ int rxo_qp_query(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
  * QPNs are unique over all devices, so a packet needs no device to find its QP;
  * whether it may reach it, addresses and namespace tell.
  *
- * Context: any.
+ * Context: process or softirq.
  * Return: with a reference for rxo_qp_put(), or NULL.
  */
 struct rxo_qp *rxo_qp_find(u32 qpn);

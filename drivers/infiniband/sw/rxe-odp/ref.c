@@ -52,7 +52,7 @@ static struct rxo_ref *rxo_ref_find(struct xarray *xa, unsigned long index)
 
 	if (!rxo_ref_may_remember())
 		return xa_load(xa, index);
-	slot = this_cpu_ptr(&rxo_ref_slots[(index ^ (unsigned long)xa >> 6) %
+	slot = this_cpu_ptr(&rxo_ref_slots[(index ^ ((unsigned long)xa >> 6)) %
 					   RXO_REF_SLOTS]);
 	/* Pairs with rxo_ref_kill(): who sees the number sees the table without it. */
 	kills = atomic64_read_acquire(&rxo_ref_kills);

@@ -64,7 +64,7 @@ struct rxo_ref *rxo_ref_alloc(void *obj);
  * @xa: the table
  * @index: the number
  *
- * Context: any.
+ * Context: process or softirq.
  * Return: a handle with a reference, or NULL when there is none or its object is
  * being destroyed.
  */

@@ -377,7 +377,7 @@ void rxo_run_packet_in_row(struct rxo_qp *qp, struct sk_buff *skb,
 	struct rxo_run *run = &qp->run;
 	int err;
 
-	/* Who waits for a page looks at each, whether its peer asks again. */
+	/* rxo_alive_heard() looks at one packet a run. */
 	if (data_race(qp->alive.counted)) {
 		rxo_run_packet(qp, skb, pkt);
 		return;

@@ -112,13 +112,14 @@ void rxo_run_packet(struct rxo_qp *qp, struct sk_buff *skb,
 		    const struct rxo_packet *pkt);
 
 /**
- * rxo_run_packet_in_row() - give a QP one of several packets, and leave it idle
+ * rxo_run_packet_in_row() - give a QP one of several packets, mostly without a run
  * @qp: the QP
  * @skb: as for rxo_run_packet()
  * @pkt: as well
  *
  * So that it runs once for all of them: the caller sees to rxo_run_kick(), with no event,
- * after the last one, and soon.
+ * after the last one, and soon. It runs at once where there is no room for more, or while
+ * it waits for a page and looks at each, whether its peer asks again.
  *
  * Context: process or softirq.
  */

@@ -45,7 +45,7 @@ struct rxo_dev;
 	op(rcvd_out_of_sequence)                                              \
 	op(rcvd_early) /* responses kept for those that they overtook */      \
 	op(rcvd_too_early) /* ... and not, as too many were */                \
-	op(rcvd_mismatches) /* duplicates of what was something else */       \
+	op(rcvd_mismatches) /* duplicates of what was not so, or long ago */  \
 	op(rcvd_naks)                                                         \
 	op(rcvd_keepalives) /* the peer works on what we asked for */         \
 	op(rcvd_rnr_naks)                                                     \
